@@ -1,0 +1,30 @@
+"""Runs migrations on the connection that app.db.migrations hands over, or on DATABASE_URL for the stock command."""
+
+from alembic import context
+
+from app.db import Database
+from app.domain.models import Base
+from app.settings import Settings
+
+
+def run(connection):
+    context.configure(
+        connection=connection,
+        target_metadata=Base.metadata,
+        render_as_batch=True,  # SQLite cannot ALTER: Alembic copies the table instead
+        compare_type=True,
+        compare_server_default=True,
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+if context.is_offline_mode():
+    raise SystemExit("offline mode is not supported: run against a database, `tandem db upgrade`")
+if (given := context.config.attributes.get("connection")) is not None:
+    run(given)
+else:
+    database = Database(Settings().database_url)
+    with database.write_in_bulk() as session:
+        run(session.connection())
+    database.close()

@@ -1,0 +1,73 @@
+"""The one table from what the core refuses, and what a database reports, to a failure with a status."""
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.db import is_unavailable, violation
+from app.domain import errors
+from app.domain.errors import DomainError, Kind
+from app.versioning import FieldError, Problem, ProblemType
+from app.versioning.problems import INVALID_REQUEST, KERNEL_TYPES, unavailable
+
+log = structlog.stdlib.get_logger("tandem")
+
+STATUS_OF_KIND = {
+    Kind.UNAUTHENTICATED: 401,
+    Kind.FORBIDDEN: 403,
+    Kind.NOT_FOUND: 404,
+    Kind.CONFLICT: 409,
+    Kind.INVALID: 400,
+}
+_DOMAIN_TYPES = (
+    ProblemType(
+        "unauthenticated",
+        401,
+        "Unauthenticated",
+        "The request needs an access token, and has none that is still valid. Log in, or refresh, and send it as "
+        "Authorization: Bearer.",
+    ),
+    ProblemType("invalid-credentials", 403, "Invalid Credentials", "The e-mail or the password is wrong."),
+    ProblemType("not-the-owner", 403, "Not The Owner", "Only its owner may change or delete a post."),
+    ProblemType("user-not-found", 404, "User Not Found", "There is no user with this id."),
+    ProblemType("post-not-found", 404, "Post Not Found", "There is no post with this id, or it is another's draft."),
+    ProblemType("vote-not-found", 404, "Vote Not Found", "There is no vote of yours on this post to take back."),
+    ProblemType("email-taken", 409, "E-mail Taken", "An account with this e-mail exists; case makes no difference."),
+    ProblemType("already-voted", 409, "Already Voted", "You have voted for this post; a vote counts once."),
+    ProblemType("conflict", 409, "Conflict", "The request contradicts what is stored. Read it again, then retry."),
+    ProblemType(
+        "invalid-cursor",
+        400,
+        "Invalid Cursor",
+        "A cursor is good for the list, the filters and the order it came with, and is not to be made up. Begin again "
+        "without one.",
+    ),
+)
+PROBLEM_TYPES = {type_.code: type_ for type_ in (*KERNEL_TYPES, *_DOMAIN_TYPES)}
+
+
+def of_domain_error(error: DomainError) -> Problem:
+    type_ = PROBLEM_TYPES[error.code]
+    assert type_.status == STATUS_OF_KIND[error.kind]
+    return Problem(type_, error.message)
+
+
+def of_database_error(error: SQLAlchemyError) -> Problem | None:
+    """A refusal for a constraint that was hit, 503 for a database that is away or busy, None for a bug of ours."""
+    found = violation(error)
+    if found is None:
+        if not is_unavailable(error):
+            return None
+        log.warning("database unavailable", reason=str(getattr(error, "orig", None) or error).strip().split("\n")[0])
+        return unavailable("The database does not answer just now")
+    if found.kind == "data":
+        return Problem(
+            INVALID_REQUEST,
+            "The request is invalid; see `errors`",
+            [FieldError(("body",), "A value is out of range", "out_of_range")],
+        )
+    if found.constraint == "uq_users_email_key":
+        return of_domain_error(errors.email_taken())
+    if found.kind == "foreign key":
+        # Posts and votes are held while they are written to, so what went away is the account that is writing.
+        return of_domain_error(errors.unauthenticated())
+    return Problem(PROBLEM_TYPES["conflict"], "Somebody else changed this at the same time")

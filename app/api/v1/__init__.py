@@ -1,0 +1,32 @@
+"""Version 1: what clients pinned years ago speak. Frozen; see contracts and API.md's v1."""
+
+from fastapi import APIRouter
+
+from app.api.v1 import auth, posts, users, votes
+from app.api.v1.errors import ERRORS
+from app.versioning import ApiVersion
+
+router = APIRouter()
+for module in (users, auth, posts, votes):
+    router.include_router(module.router)
+
+VERSION = ApiVersion(
+    name="v1",
+    router=router,
+    errors=ERRORS,
+    title="Tandem",
+    summary="Users, posts and votes, for clients pinned to version 1.",
+    description=(
+        "Frozen: nothing is added, changed or removed. Lists are bare arrays read by `limit` and `skip`; errors are "
+        '`{"detail": …}`. Every path answers with and without a trailing slash. New clients use version 2.'
+    ),
+    revision="1.0.0",
+    tags=(
+        {"name": "users", "description": "Signing up, and looking people up."},
+        {"name": "auth", "description": "Exchanging a password for a token."},
+        {"name": "posts", "description": "Reading and writing posts."},
+        {"name": "votes", "description": "Voting for posts."},
+    ),
+    ignores_trailing_slash=True,
+    status="frozen",
+)

@@ -1,0 +1,44 @@
+"""Version 1: logging in, and who is calling."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Form, Request
+from fastapi.security import OAuth2PasswordBearer
+from pydantic import BaseModel, Field
+
+from app.domain.fields import Text
+from app.api.services import Core, verified_claims
+from app.domain.tokens import Claims
+from app.versioning import Reply
+from app.versioning.openapi import refusals
+
+router = APIRouter(tags=["auth"])
+_scheme = OAuth2PasswordBearer(tokenUrl="/v1/login", scheme_name="OAuth2Password", auto_error=False)
+
+
+async def _claims(request: Request, token: Annotated[str | None, Depends(_scheme)]) -> Claims:
+    return await verified_claims(request, token)
+
+
+Caller = Annotated[Claims, Depends(_claims)]
+
+
+class LoginForm(BaseModel):
+    """The password form of OAuth 2.0 (RFC 6749, section 4.3.2)."""
+
+    username: Text = Field(description="The e-mail.", examples=["ada@example.com"])
+    password: Text = Field(max_length=1024, examples=["correct horse"])
+    grant_type: Literal["password"] | None = None
+    client_id: Text | None = None
+
+
+class Token(BaseModel):
+    access_token: str
+    token_type: Literal["bearer"]
+
+
+@router.post("/login", response_model=Token, responses=refusals(status_403="The e-mail or the password is wrong."))
+async def login(form: Annotated[LoginForm, Form()], core: Core) -> Reply[Token]:
+    """Exchange e-mail and password for an access token."""
+    login = await core.accounts.log_in(email=form.username, password=form.password, lifetime=core.tokens.lifetime)
+    return Reply(Token(access_token=core.tokens.issue(login.claims), token_type="bearer"))

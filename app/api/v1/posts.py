@@ -1,0 +1,136 @@
+"""Version 1: posts."""
+
+from datetime import datetime
+from typing import Annotated, Self
+
+from fastapi import APIRouter, Query, Response
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
+
+from app.api.fields import IdInUrl
+from app.domain.fields import Text
+from app.api.services import Db
+from app.api.v1.auth import Caller
+from app.api.v1.paging import Limit, Skip
+from app.api.v1.users import User
+from app.domain import posts, sessions
+from app.domain.posts import PostChanges, PostFilter, PostView
+from app.versioning import Reply
+from app.versioning.openapi import refusals
+
+router = APIRouter(prefix="/posts", tags=["posts"])
+
+_EXAMPLE_POST = {
+    "id": 1,
+    "title": "On Engines",
+    "content": "Notes.",
+    "published": True,
+    "created_at": "2026-01-31T12:00:00Z",
+    "owner_id": 1,
+    "owner": {"id": 1, "email": "ada@example.com", "created_at": "2026-01-31T12:00:00Z"},
+}
+
+
+class PostWrite(BaseModel):
+    title: Text = Field(examples=["On Engines"])
+    content: Text = Field(examples=["Notes."])
+    published: StrictBool = Field(True)
+
+
+class PostPatch(BaseModel):
+    # A factory and not a default: absent means unchanged, and the document must not promise otherwise.
+    title: Text = Field(default_factory=str, examples=["On Engines"])
+    content: Text = Field(default_factory=str, examples=["Notes."])
+    published: StrictBool = Field(default_factory=bool)
+
+
+class Post(BaseModel):
+    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE_POST]})
+
+    id: int
+    title: str
+    content: str
+    published: bool
+    created_at: datetime
+    owner_id: int
+    owner: User
+
+    @classmethod
+    def of(cls, post: PostView) -> Self:
+        return cls(
+            id=post.id,
+            title=post.title,
+            content=post.content,
+            published=post.published,
+            created_at=post.created_at,
+            owner_id=post.owner_id,
+            owner=User(id=post.owner_id, email=post.owner_email, created_at=post.owner_created_at),
+        )
+
+
+class PostWithVotes(BaseModel):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"Post": _EXAMPLE_POST, "votes": 3}]})
+
+    post: Post = Field(serialization_alias="Post")
+    votes: int
+
+    @classmethod
+    def of(cls, post: PostView) -> Self:
+        return cls(post=Post.of(post), votes=post.votes_up)
+
+
+@router.get("", response_model=list[PostWithVotes], responses=refusals(401))
+def list_posts(
+    caller: Caller,
+    db: Db,
+    limit: Limit = 10,
+    skip: Skip = 0,
+    search: Annotated[Text, Query(description="Part of the title, in any case.")] = "",
+) -> Reply[list[PostWithVotes]]:
+    """Published posts and one's own drafts, oldest id first."""
+    with db.read() as connection:
+        viewer = sessions.authenticate(connection, caller)
+        listing = posts.listed(viewer, PostFilter(text=search), posts.OLDEST_ID_FIRST)
+        return Reply([PostWithVotes.of(post) for post in listing.slice(connection, offset=skip, limit=limit)])
+
+
+@router.post("", status_code=201, response_model=Post, responses=refusals(401))
+def create_post(body: PostWrite, caller: Caller, db: Db) -> Reply[Post]:
+    """Write a post."""
+    with db.write() as session:
+        author = sessions.authenticate(session.connection(), caller)
+        post = posts.create(session, author, title=body.title, content=body.content, published=body.published)
+    return Reply(Post.of(post), 201)
+
+
+@router.get("/{post_id}", response_model=PostWithVotes, responses=refusals(401, 404))
+def get_post(post_id: IdInUrl, caller: Caller, db: Db) -> Reply[PostWithVotes]:
+    """Read a post and its up-votes."""
+    with db.read() as connection:
+        viewer = sessions.authenticate(connection, caller)
+        return Reply(PostWithVotes.of(posts.get(connection, post_id, viewer)))
+
+
+@router.put("/{post_id}", response_model=Post, responses=refusals(401, 403, 404))
+def replace_post(post_id: IdInUrl, body: PostWrite, caller: Caller, db: Db) -> Reply[Post]:
+    """Replace title, content and published of one's own post."""
+    return _change(post_id, PostChanges(title=body.title, content=body.content, published=body.published), caller, db)
+
+
+@router.patch("/{post_id}", response_model=Post, responses=refusals(401, 403, 404))
+def update_post(post_id: IdInUrl, body: PostPatch, caller: Caller, db: Db) -> Reply[Post]:
+    """Change the given fields of one's own post."""
+    return _change(post_id, PostChanges(**body.model_dump(exclude_unset=True)), caller, db)
+
+
+@router.delete("/{post_id}", status_code=204, responses=refusals(401, 403, 404))
+def delete_post(post_id: IdInUrl, caller: Caller, db: Db) -> Response:
+    """Delete one's own post."""
+    with db.write() as session:
+        posts.remove(session, sessions.authenticate(session.connection(), caller), post_id)
+    return Response(status_code=204)
+
+
+def _change(post_id: int, changes: PostChanges, caller: Caller, db: Db) -> Reply[Post]:
+    with db.write() as session:
+        post = posts.change(session, sessions.authenticate(session.connection(), caller), post_id, changes)
+    return Reply(Post.of(post))

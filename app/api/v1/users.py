@@ -1,0 +1,50 @@
+"""Version 1: people."""
+
+from datetime import datetime
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.api.fields import IdInUrl
+from app.domain.fields import Email, Text
+from app.api.services import Core, Db
+from app.domain import users
+from app.domain.users import UserView
+from app.versioning import Reply
+from app.versioning.openapi import refusals
+
+router = APIRouter(prefix="/users", tags=["users"])
+
+
+class UserCreate(BaseModel):
+    email: Email = Field(examples=["ada@example.com"])
+    password: Text = Field(min_length=1, max_length=1024, examples=["correct horse"])
+
+
+class User(BaseModel):
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"id": 1, "email": "ada@example.com", "created_at": "2026-01-31T12:00:00Z"}]}
+    )
+
+    id: int
+    email: str
+    created_at: datetime
+
+    @classmethod
+    def of(cls, user: UserView) -> "User":
+        return cls(id=user.id, email=user.email, created_at=user.created_at)
+
+
+@router.post(
+    "", status_code=201, response_model=User, responses=refusals(status_409="An account with this e-mail exists.")
+)
+async def create_user(body: UserCreate, core: Core) -> Reply[User]:
+    """Sign up. The e-mail is unique without regard to case."""
+    return Reply(User.of(await core.accounts.sign_up(email=body.email, password=body.password)), 201)
+
+
+@router.get("/{user_id}", response_model=User, responses=refusals(404))
+def get_user(user_id: IdInUrl, db: Db) -> Reply[User]:
+    """Look a user up by id."""
+    with db.read() as connection:
+        return Reply(User.of(users.get(connection, user_id)))

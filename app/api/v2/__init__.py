@@ -1,0 +1,31 @@
+"""Version 2: for new clients. It may only grow."""
+
+from fastapi import APIRouter
+
+from app.api.v2 import auth, posts, tags, users, votes
+from app.api.v2.errors import ERRORS
+from app.versioning import ApiVersion
+
+router = APIRouter()
+for module in (users, auth, posts, votes, tags):
+    router.include_router(module.router)
+
+VERSION = ApiVersion(
+    name="v2",
+    router=router,
+    errors=ERRORS,
+    title="Tandem",
+    summary="Users, posts, tags and votes.",
+    description=(
+        "Published posts are readable without a token. Lists are read by cursor; errors are problem details "
+        "(RFC 9457); bodies are strict. Ids, tokens and facts are the same as in version 1."
+    ),
+    revision="2.0.0",
+    tags=(
+        {"name": "users", "description": "Accounts and profiles."},
+        {"name": "auth", "description": "Tokens, as OAuth 2.0 has them."},
+        {"name": "posts", "description": "Reading and writing posts."},
+        {"name": "votes", "description": "Voting posts up and down."},
+        {"name": "tags", "description": "What posts are about."},
+    ),
+)

@@ -1,0 +1,193 @@
+"""Version 2: tokens as OAuth 2.0 has them (RFC 6749, 7009), and who is calling.
+
+Clients are public: a `client_id` may be given and is not checked. Errors here are OAuth's own, not problem details,
+so that stock clients understand them.
+"""
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.security import OAuth2PasswordBearer
+from pydantic import BaseModel, ConfigDict
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import JSONResponse, Response
+
+from app.api.services import Core, Services, verified_claims
+from app.domain import sessions
+from app.domain.errors import DomainError, Kind
+from app.domain.sessions import Refreshed
+from app.domain.text import storable
+from app.domain.tokens import Claims
+from app.versioning import Reply
+
+router = APIRouter(prefix="/auth", tags=["auth"])
+_scheme = OAuth2PasswordBearer(
+    tokenUrl="/v2/auth/token", refreshUrl="/v2/auth/token", scheme_name="OAuth2", auto_error=False
+)
+
+
+async def _claims(request: Request, token: Annotated[str | None, Depends(_scheme)]) -> Claims:
+    return await verified_claims(request, token)
+
+
+async def _claims_if_any(request: Request, token: Annotated[str | None, Depends(_scheme)]) -> Claims | None:
+    # Credentials that are there but no good are refused: whoever sent them must not take the reply for their own.
+    return await verified_claims(request, token) if "authorization" in request.headers else None
+
+
+Caller = Annotated[Claims, Depends(_claims)]
+CallerIfAny = Annotated[Claims | None, Depends(_claims_if_any)]
+TOKEN_IS_OPTIONAL: dict[str, Any] = {"security": [{}]}
+
+_NOT_STORED = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+
+
+class TokenPair(BaseModel):
+    access_token: str
+    token_type: Literal["Bearer"]
+    expires_in: int
+    refresh_token: str
+
+
+class OAuthError(BaseModel):
+    """RFC 6749, section 5.2."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"error": "invalid_grant", "error_description": "The e-mail or the password is wrong"}]
+        }
+    )
+
+    error: Literal["invalid_request", "invalid_grant", "unsupported_grant_type"]
+    error_description: str
+
+
+def _form(*alternatives: dict[str, Any]) -> dict[str, Any]:
+    """The request body in the document: one of these forms."""
+    schema = alternatives[0] if len(alternatives) == 1 else {"oneOf": list(alternatives)}
+    return {"requestBody": {"required": True, "content": {"application/x-www-form-urlencoded": {"schema": schema}}}}
+
+
+def _fields(required: dict[str, Any], **optional: Any) -> dict[str, Any]:
+    return {"type": "object", "properties": {**required, **optional}, "required": list(required)}
+
+
+_STRING = {"type": "string", "minLength": 1, "pattern": r"^[^\x00]*$"}
+_PASSWORD_GRANT = _fields(
+    {
+        "grant_type": {"type": "string", "const": "password"},
+        "username": {**_STRING, "description": "The e-mail.", "examples": ["ada@example.com"]},
+        "password": {**_STRING, "examples": ["correct horse"]},
+    },
+    client_id={"type": "string"},
+)
+_REFRESH_GRANT = _fields(
+    {"grant_type": {"type": "string", "const": "refresh_token"}, "refresh_token": _STRING}, client_id={"type": "string"}
+)
+_REVOCATION = _fields(
+    {"token": {**_STRING, "description": "An access token or a refresh token."}},
+    token_type_hint={"type": "string"},
+    client_id={"type": "string"},
+)
+_OAUTH_REFUSAL: dict[int | str, dict[str, Any]] = {400: {"model": OAuthError, "description": "As RFC 6749 has it."}}
+
+
+@router.post(
+    "/token", response_model=TokenPair, responses=_OAUTH_REFUSAL, openapi_extra=_form(_PASSWORD_GRANT, _REFRESH_GRANT)
+)
+async def create_token(request: Request, core: Core) -> Response:
+    """Exchange a password, or a refresh token, for an access token and the next refresh token.
+
+    A refresh token is good for one exchange. Using it again ends the whole session: somebody has stolen it.
+    """
+    form = await _read_form(request)
+    match form and form.get("grant_type"):
+        case "password":
+            return await _password_grant(form or {}, core)
+        case "refresh_token":
+            return await _refresh_grant(form or {}, core)
+        case None:
+            return _refuse("invalid_request", "Send a form with grant_type, each parameter once")
+    return _refuse("unsupported_grant_type", "grant_type is password or refresh_token")
+
+
+async def _password_grant(form: dict[str, str], core: Services) -> Response:
+    email, password = form.get("username"), form.get("password")
+    if not email or not password or len(password) > 1024:
+        return _refuse("invalid_request", "Send username and password; a password has at most 1024 characters")
+    try:
+        login = await core.accounts.log_in(
+            email=email, password=password, lifetime=core.refresh_lifetime, refreshable=True
+        )
+    except DomainError as error:
+        if error.kind is not Kind.FORBIDDEN:
+            raise
+        return _refuse("invalid_grant", "The e-mail or the password is wrong")
+    assert login.refresh_token is not None
+    return _token_pair(login.claims, login.refresh_token, core)
+
+
+async def _refresh_grant(form: dict[str, str], core: Services) -> Response:
+    token = form.get("refresh_token")
+    if not token:
+        return _refuse("invalid_request", "Send refresh_token")
+
+    def exchange() -> Refreshed | None:
+        with core.database.write() as session:
+            return sessions.refresh(session, token, core.refresh_lifetime)
+
+    refreshed = await run_in_threadpool(exchange)
+    if refreshed is None:
+        return _refuse("invalid_grant", "The refresh token is unknown, expired or used")
+    return _token_pair(refreshed.claims, refreshed.refresh_token, core)
+
+
+@router.post(
+    "/revoke", status_code=200, response_class=Response, responses=_OAUTH_REFUSAL, openapi_extra=_form(_REVOCATION)
+)
+async def revoke_token(request: Request, core: Core) -> Response:
+    """End the session a token belongs to (RFC 7009): logging out. A token that is not good any more is no error."""
+    form = await _read_form(request)
+    token = form.get("token") if form else None
+    if not token:
+        return _refuse("invalid_request", "Send a form with token, each parameter once")
+
+    def end() -> None:
+        with core.database.write() as session:
+            try:
+                session_id: str | None = core.tokens.verify(token).session_id
+            except DomainError:
+                session_id = sessions.session_of_refresh_token(session.connection(), token)
+            if session_id is not None:
+                sessions.end(session, session_id)
+
+    await run_in_threadpool(end)
+    return Response(status_code=200)
+
+
+async def _read_form(request: Request) -> dict[str, str] | None:
+    """The parameters of a form that has each once (RFC 6749, section 3.2); None for anything else.
+
+    An empty value counts as absent, as the RFC says.
+    """
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/x-www-form-urlencoded":
+        return None
+    async with request.form() as form:
+        items = form.multi_items()
+    if len({name for name, _ in items}) != len(items):
+        return None
+    return {name: value for name, value in items if isinstance(value, str) and value and storable(value)}
+
+
+def _token_pair(claims: Claims, refresh_token: str, core: Services) -> Reply[TokenPair]:
+    pair = TokenPair(
+        access_token=core.tokens.issue(claims),
+        token_type="Bearer",
+        expires_in=int(core.tokens.lifetime.total_seconds()),
+        refresh_token=refresh_token,
+    )
+    return Reply(pair, headers=_NOT_STORED)
+
+
+def _refuse(error: Literal["invalid_request", "invalid_grant", "unsupported_grant_type"], description: str) -> Response:
+    return JSONResponse({"error": error, "error_description": description}, 400, _NOT_STORED)

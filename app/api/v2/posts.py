@@ -1,0 +1,215 @@
+"""Version 2: posts."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal, Self
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.api.fields import FlagInUrl, IdInUrl
+from app.domain.fields import Moment, TagName, Text
+from app.api.services import Core, Db
+from app.api.v2.auth import TOKEN_IS_OPTIONAL, Caller, CallerIfAny
+from app.api.v2.media import JSON, MERGE_PATCH
+from app.api.v2.paging import Page, PageQuery, read_page
+from app.domain import errors, posts, sessions
+from app.domain.posts import PostChanges, PostFilter, PostView
+from app.versioning import Reply
+from app.versioning.openapi import merge_patch_body, refusals, response_headers
+
+router = APIRouter(prefix="/posts", tags=["posts"])
+
+Title = Annotated[Text, Field(min_length=1, max_length=300)]
+Content = Annotated[Text, Field(min_length=1, max_length=50_000)]
+Tags = Annotated[list[TagName], Field(max_length=10)]
+Sort = Literal["-created_at", "created_at", "-score", "score", "title", "-title"]
+
+_EXAMPLE_POST = {
+    "id": 1,
+    "title": "On Engines",
+    "content": "Notes.",
+    "published": True,
+    "tags": ["engines"],
+    "author": {"id": 1, "display_name": "Ada"},
+    "votes": {"up": 3, "down": 1, "score": 2},
+    "my_vote": None,
+    "created_at": "2026-01-31T12:00:00Z",
+    "updated_at": "2026-01-31T12:00:00Z",
+}
+
+
+class PostWrite(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    title: Title = Field(examples=["On Engines"])
+    content: Content = Field(examples=["Notes."])
+    published: bool = Field(True)
+    tags: Tags = Field([], examples=[["engines"]])
+
+
+class PostPatch(BaseModel):
+    """A merge patch (RFC 7396): `tags: null` takes all tags away; the other members cannot be removed."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    # A factory and not a default: absent means unchanged, and the document must not promise otherwise.
+    title: Title = Field(default_factory=str, examples=["On Engines"])
+    content: Content = Field(default_factory=str, examples=["Notes."])
+    published: bool = Field(default_factory=bool)
+    tags: Tags | None = Field(default_factory=list, examples=[["engines"]])
+
+    def changes(self) -> PostChanges:
+        given: dict[str, Any] = self.model_dump(exclude_unset=True)
+        if "tags" in given and given["tags"] is None:
+            given["tags"] = []
+        return PostChanges(**given)
+
+
+class Author(BaseModel):
+    id: int
+    display_name: str
+
+
+class Votes(BaseModel):
+    up: int
+    down: int
+    score: int
+
+
+class Post(BaseModel):
+    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE_POST]})
+
+    id: int
+    title: str
+    content: str
+    published: bool
+    tags: list[str]
+    author: Author
+    votes: Votes
+    my_vote: Literal[1, 0, -1] | None
+    created_at: datetime
+    updated_at: datetime
+
+    @classmethod
+    def of(cls, post: PostView, viewer: int | None) -> Self:
+        return cls(
+            id=post.id,
+            title=post.title,
+            content=post.content,
+            published=post.published,
+            tags=post.tags,
+            author=Author(id=post.owner_id, display_name=post.owner_display_name),
+            votes=Votes(up=post.votes_up, down=post.votes_down, score=post.votes_up - post.votes_down),
+            my_vote=None if viewer is None else _MY_VOTE[post.my_vote],
+            created_at=post.created_at,
+            updated_at=post.updated_at,
+        )
+
+
+_MY_VOTE: dict[int | None, Literal[1, 0, -1]] = {None: 0, 1: 1, -1: -1}
+
+
+class PostPage(BaseModel):
+    data: list[Post]
+    page: Page
+
+
+class PostQuery(PageQuery):
+    sort: Sort = Field("-created_at", description="The order; `-` is descending. Equal ones go by id.")
+    q: Text = Field("", description="Part of the title, in any case.")
+    author_id: IdInUrl | None = Field(None, description="Posts of this user.")
+    tag: Tags = Field([], description="Posts with this tag; repeated, with all of them.")
+    published: FlagInUrl | None = Field(None, description="`false` lists one's own drafts, and needs a token.")
+    created_after: Moment | None = Field(None, description="Posts later than this (RFC 3339).")
+    created_before: Moment | None = Field(None, description="Posts earlier than this (RFC 3339).")
+
+    def filter(self) -> PostFilter:
+        return PostFilter(
+            text=self.q,
+            author_id=self.author_id,
+            tags=self.tag,
+            published=self.published,
+            created_after=self.created_after,
+            created_before=self.created_before,
+        )
+
+
+@router.get(
+    "",
+    response_model=PostPage,
+    responses={
+        **response_headers(200, Link="The next and the previous page (RFC 8288).", required=False),
+        **refusals(401, status_400="The cursor does not belong to this list."),
+    },
+    openapi_extra=TOKEN_IS_OPTIONAL,
+)
+def list_posts(
+    query: Annotated[PostQuery, Query()], caller: CallerIfAny, request: Request, core: Core, db: Db
+) -> Reply[PostPage]:
+    """Published posts and one's own drafts, filtered, sorted, a page at a time."""
+    if query.published is False and caller is None:
+        raise errors.unauthenticated()
+    with db.read() as connection:
+        viewer = sessions.authenticate(connection, caller) if caller else None
+        listing = posts.listed(viewer, query.filter(), posts.ORDERS[query.sort])
+        data, page, headers = read_page(connection, listing, query, request, core, lambda post: Post.of(post, viewer))
+    return Reply(PostPage(data=data, page=page), headers=headers)
+
+
+@router.post(
+    "",
+    status_code=201,
+    response_model=Post,
+    responses={**response_headers(201, Location="The path of the new post."), **refusals(401, 415)},
+    dependencies=[Depends(JSON)],
+)
+def create_post(body: PostWrite, caller: Caller, db: Db) -> Reply[Post]:
+    """Write a post."""
+    with db.write() as session:
+        author = sessions.authenticate(session.connection(), caller)
+        post = posts.create(
+            session, author, title=body.title, content=body.content, published=body.published, tags=body.tags
+        )
+    return Reply(Post.of(post, author), 201, {"Location": f"/v2/posts/{post.id}"})
+
+
+@router.get("/{post_id}", response_model=Post, responses=refusals(401, 404), openapi_extra=TOKEN_IS_OPTIONAL)
+def get_post(post_id: IdInUrl, caller: CallerIfAny, db: Db) -> Reply[Post]:
+    """Read a post."""
+    with db.read() as connection:
+        viewer = sessions.authenticate(connection, caller) if caller else None
+        return Reply(Post.of(posts.get(connection, post_id, viewer), viewer))
+
+
+@router.put("/{post_id}", response_model=Post, responses=refusals(401, 403, 404, 415), dependencies=[Depends(JSON)])
+def replace_post(post_id: IdInUrl, body: PostWrite, caller: Caller, db: Db) -> Reply[Post]:
+    """Replace one's own post: what is left out takes its default."""
+    changes = PostChanges(title=body.title, content=body.content, published=body.published, tags=body.tags)
+    return _change(post_id, changes, caller, db)
+
+
+@router.patch(
+    "/{post_id}",
+    response_model=Post,
+    responses=refusals(401, 403, 404, 415),
+    dependencies=[Depends(MERGE_PATCH)],
+    openapi_extra=merge_patch_body("PostPatch"),
+)
+def update_post(post_id: IdInUrl, body: PostPatch, caller: Caller, db: Db) -> Reply[Post]:
+    """Change the given members of one's own post."""
+    return _change(post_id, body.changes(), caller, db)
+
+
+@router.delete("/{post_id}", status_code=204, responses=refusals(401, 403, 404))
+def delete_post(post_id: IdInUrl, caller: Caller, db: Db) -> Response:
+    """Delete one's own post."""
+    with db.write() as session:
+        posts.remove(session, sessions.authenticate(session.connection(), caller), post_id)
+    return Response(status_code=204)
+
+
+def _change(post_id: int, changes: PostChanges, caller: Caller, db: Db) -> Reply[Post]:
+    with db.write() as session:
+        editor = sessions.authenticate(session.connection(), caller)
+        post = posts.change(session, editor, post_id, changes)
+    return Reply(Post.of(post, editor))

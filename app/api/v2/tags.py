@@ -1,0 +1,50 @@
+"""Version 2: tags."""
+
+from typing import Annotated, Self
+
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel, Field
+
+from app.domain.fields import Text
+from app.api.services import Core, Db
+from app.api.v2.paging import Page, PageQuery, read_page
+from app.domain import tags
+from app.domain.tags import TagView
+from app.versioning import Reply
+from app.versioning.openapi import refusals, response_headers
+
+router = APIRouter(prefix="/tags", tags=["tags"])
+
+
+class Tag(BaseModel):
+    name: str
+    posts: int
+
+    @classmethod
+    def of(cls, tag: TagView) -> Self:
+        return cls(name=tag.name, posts=tag.posts)
+
+
+class TagPage(BaseModel):
+    data: list[Tag]
+    page: Page
+
+
+class TagQuery(PageQuery):
+    prefix: Text = Field("", description="Only tags that begin with this.")
+
+
+@router.get(
+    "",
+    response_model=TagPage,
+    responses={
+        **response_headers(200, Link="The next and the previous page (RFC 8288).", required=False),
+        **refusals(status_400="The cursor does not belong to this list."),
+    },
+)
+def list_tags(query: Annotated[TagQuery, Query()], request: Request, core: Core, db: Db) -> Reply[TagPage]:
+    """The tags of published posts, by name, with the number of posts."""
+    with db.read() as connection:
+        listing = tags.listed(query.prefix)
+        data, page, headers = read_page(connection, listing, query, request, core, Tag.of)
+    return Reply(TagPage(data=data, page=page), headers=headers)

@@ -1,0 +1,160 @@
+"""Version 2: people. Another person's e-mail is never shown."""
+
+from datetime import datetime
+from typing import Annotated, Self
+
+from fastapi import APIRouter, Depends, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.api.fields import IdInUrl
+from app.domain.fields import Email, Text
+from app.api.services import Core, Db
+from app.api.v2.auth import Caller
+from app.api.v2.media import JSON, MERGE_PATCH
+from app.domain import sessions, users
+from app.domain.users import ProfileChanges, UserView
+from app.versioning import Reply
+from app.versioning.openapi import merge_patch_body, refusals, response_headers
+
+router = APIRouter(prefix="/users", tags=["users"])
+
+Password = Annotated[Text, Field(min_length=8, max_length=1024)]
+DisplayName = Annotated[Text, Field(min_length=1, max_length=100)]
+Bio = Annotated[Text, Field(max_length=2000)]
+
+
+class AccountCreate(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    email: Email = Field(examples=["ada@example.com"])
+    password: Password = Field(examples=["correct horse"])
+    display_name: DisplayName | None = Field(None, examples=["Ada"])
+
+
+class AccountPatch(BaseModel):
+    """A merge patch (RFC 7396): null takes back what was chosen."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    display_name: DisplayName | None = Field(None, examples=["Ada"])
+    bio: Bio | None = Field(None, examples=["I write notes."])
+
+
+class PasswordChange(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    current_password: Annotated[Text, Field(max_length=1024)] = Field(examples=["correct horse"])
+    new_password: Password = Field(examples=["battery staple"])
+
+
+class User(BaseModel):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"id": 1, "display_name": "Ada", "bio": None, "created_at": "2026-01-31T12:00:00Z"}]
+        }
+    )
+
+    id: int
+    display_name: str
+    bio: str | None
+    created_at: datetime
+
+    @classmethod
+    def of(cls, user: UserView) -> Self:
+        return cls(id=user.id, display_name=user.display_name, bio=user.bio, created_at=user.created_at)
+
+
+class Account(User):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": 1,
+                    "display_name": "Ada",
+                    "bio": None,
+                    "created_at": "2026-01-31T12:00:00Z",
+                    "email": "ada@example.com",
+                    "updated_at": "2026-01-31T12:00:00Z",
+                }
+            ]
+        }
+    )
+
+    email: str
+    updated_at: datetime
+
+    @classmethod
+    def of(cls, user: UserView) -> Self:
+        return cls(
+            id=user.id,
+            display_name=user.display_name,
+            bio=user.bio,
+            created_at=user.created_at,
+            email=user.email,
+            updated_at=user.updated_at,
+        )
+
+
+@router.post(
+    "",
+    status_code=201,
+    response_model=Account,
+    responses={
+        **response_headers(201, Location="The path of the new user."),
+        **refusals(415, status_409="An account with this e-mail exists."),
+    },
+    dependencies=[Depends(JSON)],
+)
+async def create_user(body: AccountCreate, core: Core) -> Reply[Account]:
+    """Sign up. The e-mail is unique without regard to case."""
+    user = await core.accounts.sign_up(email=body.email, password=body.password, display_name=body.display_name)
+    return Reply(Account.of(user), 201, {"Location": f"/v2/users/{user.id}"})
+
+
+@router.get("/me", response_model=Account, responses=refusals(401))
+def get_account(caller: Caller, db: Db) -> Reply[Account]:
+    """Read one's own account."""
+    with db.read() as connection:
+        return Reply(Account.of(users.get(connection, sessions.authenticate(connection, caller))))
+
+
+@router.patch(
+    "/me",
+    response_model=Account,
+    responses=refusals(401, 415),
+    dependencies=[Depends(MERGE_PATCH)],
+    openapi_extra=merge_patch_body("AccountPatch"),
+)
+def update_account(body: AccountPatch, caller: Caller, db: Db) -> Reply[Account]:
+    """Change the given fields of one's own profile."""
+    with db.write() as session:
+        user_id = sessions.authenticate(session.connection(), caller)
+        user = users.change_profile(session, user_id, ProfileChanges(**body.model_dump(exclude_unset=True)))
+    return Reply(Account.of(user))
+
+
+@router.delete("/me", status_code=204, responses=refusals(401))
+def delete_account(caller: Caller, db: Db) -> Response:
+    """Delete one's own account, with its posts and votes."""
+    with db.write() as session:
+        users.remove(session, sessions.authenticate(session.connection(), caller))
+    return Response(status_code=204)
+
+
+@router.put(
+    "/me/password",
+    status_code=204,
+    responses=refusals(401, 415, status_403="The current password is wrong."),
+    dependencies=[Depends(JSON)],
+)
+async def change_password(body: PasswordChange, caller: Caller, core: Core) -> Response:
+    """Set a new password. Every other token of the account ends; the caller's stays good."""
+    await core.accounts.change_password(caller, current=body.current_password, new=body.new_password)
+    return Response(status_code=204)
+
+
+@router.get("/{user_id}", response_model=User, responses=refusals(404))
+def get_user(user_id: IdInUrl, db: Db) -> Reply[User]:
+    """Look a user up by id."""
+    with db.read() as connection:
+        return Reply(User.of(users.get(connection, user_id)))

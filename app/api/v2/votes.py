@@ -1,0 +1,46 @@
+"""Version 2: votes, up and down."""
+
+from typing import Literal
+
+from fastapi import APIRouter, Depends, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.api.fields import IdInUrl
+from app.api.services import Db
+from app.api.v2.auth import Caller
+from app.api.v2.media import JSON
+from app.api.v2.posts import Votes
+from app.domain import sessions, votes
+from app.domain.fields import VoteValue
+from app.versioning import Reply
+from app.versioning.openapi import refusals
+
+router = APIRouter(prefix="/posts/{post_id}/vote", tags=["votes"])
+
+
+class Vote(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    value: VoteValue = Field(examples=[1])
+
+
+class VoteResult(BaseModel):
+    value: Literal[1, -1]
+    votes: Votes
+
+
+@router.put("", response_model=VoteResult, responses=refusals(401, 404, 415), dependencies=[Depends(JSON)])
+def put_vote(post_id: IdInUrl, body: Vote, caller: Caller, db: Db) -> Reply[VoteResult]:
+    """Vote a post up (1) or down (-1). Sent again it changes nothing."""
+    with db.write() as session:
+        voter = sessions.authenticate(session.connection(), caller)
+        up, down = votes.put(session, voter, post_id, body.value)
+    return Reply(VoteResult(value=body.value, votes=Votes(up=up, down=down, score=up - down)))
+
+
+@router.delete("", status_code=204, responses=refusals(401, 404))
+def delete_vote(post_id: IdInUrl, caller: Caller, db: Db) -> Response:
+    """Take one's vote back. Sent again it changes nothing."""
+    with db.write() as session:
+        votes.remove(session, sessions.authenticate(session.connection(), caller), post_id)
+    return Response(status_code=204)

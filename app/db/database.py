@@ -1,0 +1,123 @@
+"""One engine, two ways in: `read()` for looking, `write()` for changing."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.engine import Connection, Engine, make_url
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+
+class DatabaseUnavailable(Exception):
+    """The database did not answer in time; the message is one line."""
+
+
+class Database:
+    """A pool of connections to SQLite or PostgreSQL.
+
+    `url` is an SQLAlchemy URL (`sqlite:///file`, `postgresql+psycopg2://…`); times are in seconds. Building one
+    connects to nothing; for SQLite it makes the folder of the file.
+    """
+
+    def __init__(
+        self, url: str, *, pool_size: int = 10, pool_timeout: float = 5, statement_timeout: float = 10
+    ) -> None:
+        self.url = make_url(url)
+        milliseconds = int(statement_timeout * 1000)
+        if self.url.drivername == "sqlite":
+            Path(str(self.url.database)).parent.mkdir(parents=True, exist_ok=True)
+            connect_args: dict[str, Any] = {"timeout": statement_timeout}
+        else:
+            connect_args = {
+                "connect_timeout": 5,
+                "options": f"-c timezone=utc -c statement_timeout={milliseconds} -c lock_timeout={milliseconds}",
+            }
+        self.engine: Engine = sa.create_engine(
+            self.url,
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=pool_timeout,
+            connect_args=connect_args,
+            hide_parameters=True,  # an error's text reaches the log, which must never hold a password
+        )
+        # Each statement of a read is its own transaction: two round trips to PostgreSQL fewer than BEGIN … ROLLBACK.
+        self._autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        if self.engine.dialect.name == "sqlite":
+            event.listen(self.engine, "connect", _configure_sqlite)
+            event.listen(self.engine, "begin", _begin_immediate)
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A connection for reading. Each statement sees what is committed when it runs."""
+        with self._autocommit.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """A connection for long reading that sees one moment throughout, however long it takes."""
+        with self.engine.connect() as connection:
+            if connection.dialect.name == "sqlite":
+                connection = connection.execution_options(deferred=True)
+            else:
+                connection = connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+                connection.execute(sa.text("SET LOCAL statement_timeout = 0"))
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """A session in a transaction, committed when the block ends and rolled back when it raises."""
+        with Session(self.engine, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    @contextmanager
+    def write_in_bulk(self) -> Iterator[Session]:
+        """As `write`, without the time limits that guard requests from each other."""
+        with self.write() as session:
+            if self.engine.dialect.name == "postgresql":
+                session.execute(sa.text("SET LOCAL statement_timeout = 0"))
+                session.execute(sa.text("SET LOCAL lock_timeout = 0"))
+            yield session
+
+    def wait_until_up(self, seconds: float, on_wait: Callable[[str], None]) -> None:
+        """Return once the database answers; DatabaseUnavailable after `seconds`.
+
+        `on_wait` is called with a line for a person each time the database did not answer.
+        """
+        deadline = time.monotonic() + seconds
+        where = self.url.render_as_string(hide_password=True)
+        while True:
+            try:
+                with self.read() as connection:
+                    connection.execute(sa.text("SELECT 1"))
+                return
+            except OperationalError as error:
+                reason = str(error.orig).strip().splitlines()[0]
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise DatabaseUnavailable(f"the database {where} does not answer: {reason}") from None
+                on_wait(f"waiting for the database {where}, {left:.0f} s more: {reason}")
+                time.sleep(min(1.0, left))
+
+    def close(self) -> None:
+        """Close every pooled connection."""
+        self.engine.dispose()
+
+
+def _configure_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # sqlite3 must not BEGIN on its own: `_begin_immediate` does
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.close()
+
+
+def _begin_immediate(connection: Connection) -> None:
+    """Take the write lock first: a deferred transaction fails as locked when it comes to write after another."""
+    options = connection.get_execution_options()
+    if options.get("isolation_level") != "AUTOCOMMIT":
+        connection.exec_driver_sql("BEGIN DEFERRED" if options.get("deferred") else "BEGIN IMMEDIATE")

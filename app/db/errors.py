@@ -1,0 +1,65 @@
+"""What a driver's exception means, told the same way for SQLite and PostgreSQL.
+
+PostgreSQL's SQLSTATE classes: https://www.postgresql.org/docs/current/errcodes-appendix.html; SQLite's result
+codes: https://www.sqlite.org/rescode.html.
+"""
+
+import re
+import sqlite3
+from dataclasses import dataclass
+from typing import Literal
+
+import psycopg2
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+_SQLITE_UNAVAILABLE = ("BUSY", "LOCKED", "CANTOPEN", "IOERR", "FULL", "READONLY", "NOTADB", "INTERRUPT", "PROTOCOL")
+_SQLITE_UNIQUE = ("SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY")
+# Connection lost, resources exhausted, operator intervention and time-outs, locks not granted, serialization.
+_POSTGRES_UNAVAILABLE = ("08", "53", "57", "55P03", "40", "58", "25006")
+
+
+@dataclass(frozen=True)
+class Violation:
+    """A constraint that a statement ran into. `constraint` is its name; SQLite names none for a foreign key."""
+
+    kind: Literal["unique", "foreign key", "data"]
+    constraint: str
+
+
+def violation(error: SQLAlchemyError) -> Violation | None:
+    """The constraint or data rule that `error` reports, or None when it is of another sort."""
+    original = error.orig if isinstance(error, DBAPIError) else None
+    if isinstance(original, psycopg2.Error):
+        state, name = original.pgcode or "", original.diag.constraint_name or ""
+        if state == "23505":
+            return Violation("unique", name)
+        if state == "23503":
+            return Violation("foreign key", name)
+        return Violation("data", name) if state.startswith("22") else None
+    if isinstance(original, sqlite3.Error):
+        code = getattr(original, "sqlite_errorname", "")
+        if code in _SQLITE_UNIQUE and (columns := re.findall(r"(\w+)\.(\w+)", str(original))):
+            # SQLite names the columns; the naming convention makes the constraint's name of them.
+            prefix = "uq" if code == "SQLITE_CONSTRAINT_UNIQUE" else "pk"
+            suffix = "_".join(column for _, column in columns) if prefix == "uq" else ""
+            return Violation("unique", f"{prefix}_{columns[0][0]}_{suffix}".rstrip("_"))
+        if code == "SQLITE_CONSTRAINT_FOREIGNKEY":
+            return Violation("foreign key", "")
+        return Violation("data", "") if code == "SQLITE_TOOBIG" else None
+    return None
+
+
+def is_unavailable(error: SQLAlchemyError) -> bool:
+    """Whether the database, rather than the statement, is at fault: away, full, locked, or out of time."""
+    if isinstance(error, PoolTimeout):
+        return True
+    if not isinstance(error, DBAPIError):
+        return False
+    original = error.orig
+    if isinstance(original, psycopg2.Error):
+        if original.pgcode is None:  # the server said nothing: the connection broke or was never made
+            return isinstance(original, psycopg2.OperationalError | psycopg2.InterfaceError | psycopg2.DatabaseError)
+        return original.pgcode.startswith(_POSTGRES_UNAVAILABLE)
+    code = str(getattr(original, "sqlite_errorname", "")).removeprefix("SQLITE_")
+    return code.startswith(_SQLITE_UNAVAILABLE)

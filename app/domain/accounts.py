@@ -1,0 +1,83 @@
+"""Signing up, logging in and changing a password.
+
+These hash, which takes long: each flow looks up, lets go of its connection, hashes, and only then writes.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from anyio.to_thread import run_sync
+
+from app.db import Database
+from app.domain import errors, sessions, users
+from app.domain.passwords import PasswordHasher
+from app.domain.tokens import Claims
+from app.domain.users import Credentials, UserView
+
+
+@dataclass(frozen=True)
+class Login:
+    claims: Claims
+    refresh_token: str | None
+
+
+@dataclass(frozen=True)
+class Accounts:
+    database: Database
+    hasher: PasswordHasher
+
+    async def sign_up(self, *, email: str, password: str, display_name: str | None = None) -> UserView:
+        """DomainError CONFLICT `email-taken`."""
+
+        def create(password_hash: str) -> UserView:
+            with self.database.write() as session:
+                return users.create(session, email=email, password_hash=password_hash, display_name=display_name)
+
+        return await run_sync(create, await self.hasher.hash(password))
+
+    async def log_in(self, *, email: str, password: str, lifetime: timedelta, refreshable: bool = False) -> Login:
+        """Begin a session of this `lifetime`, with a refresh token if wanted.
+
+        DomainError FORBIDDEN `invalid-credentials`: the same, and after the same time, for an unknown e-mail, a
+        wrong password, and an account without one.
+        """
+
+        def look_up() -> Credentials | None:
+            with self.database.read() as connection:
+                return users.credentials(connection, email)
+
+        def begin(user_id: int, new_hash: str | None) -> Login:
+            with self.database.write() as session:
+                if new_hash is not None:
+                    users.set_password_hash(session, user_id, new_hash)
+                claims = sessions.begin(session, user_id, lifetime)
+                token = sessions.issue_refresh_token(session, claims.session_id, lifetime) if refreshable else None
+                return Login(claims, token)
+
+        found = await run_sync(look_up)
+        fits, new_hash = await self.hasher.verify(password, found.password_hash if found else None)
+        if found is None or not fits:
+            raise errors.invalid_credentials()
+        return await run_sync(begin, found.user_id, new_hash)
+
+    async def change_password(self, claims: Claims, *, current: str, new: str) -> None:
+        """Set a new password and end every other session of the account.
+
+        DomainError UNAUTHENTICATED for an ended session, FORBIDDEN `invalid-credentials` for a wrong `current`.
+        """
+
+        def look_up() -> Credentials:
+            with self.database.read() as connection:
+                return users.credentials_of(connection, sessions.authenticate(connection, claims))
+
+        def store(password_hash: str) -> None:
+            with self.database.write() as session:
+                sessions.authenticate(session.connection(), claims)
+                users.set_password_hash(session, claims.user_id, password_hash)
+                sessions.end_others(session, claims)
+
+        found = await run_sync(look_up)
+        fits, _ = await self.hasher.verify(current, found.password_hash)
+        if not fits:
+            raise errors.invalid_credentials()
+        await run_sync(store, await self.hasher.hash(new))

@@ -1,0 +1,233 @@
+"""Posts: who sees which, in what order, and who may change them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, NamedTuple, TypedDict
+
+from sqlalchemy import Select, bindparam, delete, func, literal, or_, select, update
+from sqlalchemy.engine import Connection
+from sqlalchemy.orm import Session
+
+from app.db.types import contains
+from app.domain import errors
+from app.domain.clock import now
+from app.domain.listing import Listing, Order
+from app.domain.models import SORTED_TITLE_CHARACTERS, Post, post_tags, posts, users, votes
+from app.domain.models import tags as tags_table
+from app.domain.tags import assign as assign_tags
+from app.domain.text import folded
+from app.domain.users import display_name
+
+
+class PostView(NamedTuple):
+    """A post with its author, tags and counters, and the viewer's own vote (None: no vote, or nobody looks)."""
+
+    id: int
+    title: str
+    content: str
+    published: bool
+    created_at: datetime
+    updated_at: datetime
+    owner_id: int
+    owner_email: str
+    owner_chosen_name: str | None
+    owner_created_at: datetime
+    votes_up: int
+    votes_down: int
+    my_vote: int | None
+    joined_tags: str | None
+
+    @property
+    def owner_display_name(self) -> str:
+        return display_name(self.owner_id, self.owner_chosen_name)
+
+    @property
+    def tags(self) -> list[str]:
+        return self.joined_tags.split(",") if self.joined_tags else []
+
+
+class PostChanges(TypedDict, total=False):
+    """The fields to set; what is absent stays."""
+
+    title: str
+    content: str
+    published: bool
+    tags: list[str]
+
+
+@dataclass(frozen=True)
+class PostFilter:
+    """Which posts to list; None means no restriction."""
+
+    text: str | None = None  # in the title, without regard to case
+    author_id: int | None = None
+    tags: Sequence[str] = ()  # all of them
+    published: bool | None = None
+    created_after: datetime | None = None  # exclusive
+    created_before: datetime | None = None  # exclusive
+
+
+_TAGS_IN_ORDER = (
+    select(tags_table.c.name)
+    .join(post_tags, post_tags.c.tag_id == tags_table.c.id)
+    .where(post_tags.c.post_id == posts.c.id)
+    .order_by(post_tags.c.position)
+    .correlate(posts)
+    .subquery()
+)
+# SQLite before 3.44 knows no ORDER BY inside an aggregate; it, as PostgreSQL, keeps the order of an ordered subquery.
+_JOINED_TAGS = select(func.aggregate_strings(_TAGS_IN_ORDER.c.name, ",")).scalar_subquery()
+_MY_VOTE = (
+    select(votes.c.value)
+    .where(votes.c.user_id == bindparam("viewer"), votes.c.post_id == posts.c.id)
+    .correlate(posts)
+    .scalar_subquery()
+)
+_VISIBLE = (
+    select(
+        posts.c.id,
+        posts.c.title,
+        posts.c.content,
+        posts.c.published,
+        posts.c.created_at,
+        posts.c.updated_at,
+        users.c.id.label("owner_id"),
+        users.c.email,
+        users.c.display_name,
+        users.c.created_at.label("owner_created_at"),
+        posts.c.votes_up,
+        posts.c.votes_down,
+        _MY_VOTE.label("my_vote"),
+        _JOINED_TAGS.label("tags"),
+    )
+    .join(users, users.c.id == posts.c.owner_id)
+    .where(or_(posts.c.published, posts.c.owner_id == bindparam("viewer")))
+)
+_BY_ID = _VISIBLE.where(posts.c.id == bindparam("post_id"))
+
+
+def _sort_title(post: PostView) -> str:
+    return post.title[:SORTED_TITLE_CHARACTERS]
+
+
+OLDEST_ID_FIRST = Order[PostView]((posts.c.id,), lambda post: (post.id,))
+_CREATED = ((posts.c.created_at, posts.c.id), lambda post: (post.created_at, post.id))
+_SCORE = ((posts.c.score, posts.c.id), lambda post: (post.votes_up - post.votes_down, post.id))
+_TITLE = ((posts.c.title_sort, posts.c.id), lambda post: (_sort_title(post), post.id))
+ORDERS: dict[str, Order[PostView]] = {
+    "-created_at": Order(*_CREATED, descending=True),
+    "created_at": Order(*_CREATED),
+    "-score": Order(*_SCORE, descending=True),
+    "score": Order(*_SCORE),
+    "title": Order(*_TITLE),
+    "-title": Order(*_TITLE, descending=True),
+}
+
+
+def get(connection: Connection, post_id: int, viewer: int | None) -> PostView:
+    """The post as `viewer` (a user id, None for nobody) sees it.
+
+    DomainError NOT_FOUND `post-not-found` when there is none, and likewise for another's draft.
+    """
+    row = connection.execute(_BY_ID, {"post_id": post_id, "viewer": viewer}).first()
+    if row is None:
+        raise errors.post_not_found()
+    return PostView._make(row)
+
+
+def listed(viewer: int | None, wanted: PostFilter, order: Order[PostView]) -> Listing[PostView]:
+    """The posts that `viewer` may see and the filter lets through: published ones, and the viewer's own drafts."""
+    values: dict[str, Any] = {"viewer": viewer}
+    if wanted.text:
+        values["text"] = folded(wanted.text)
+    if wanted.author_id is not None:
+        values["author_id"] = wanted.author_id
+    if wanted.published is not None:
+        values["published"] = wanted.published
+    if wanted.created_after is not None:
+        values["created_after"] = wanted.created_after
+    if wanted.created_before is not None:
+        values["created_before"] = wanted.created_before
+    names = list(dict.fromkeys(wanted.tags))
+    values.update({f"tag_{index}": name for index, name in enumerate(names)})
+    return Listing(_statement(frozenset(values), len(names)), values, order, PostView._make)
+
+
+@lru_cache(maxsize=512)
+def _statement(given: frozenset[str], tag_count: int) -> Select[Any]:
+    """The query for a set of filters, built once: its values are bound when it runs."""
+    statement = _VISIBLE
+    if "text" in given:
+        statement = statement.where(contains(posts.c.title_folded, bindparam("text", type_=posts.c.title_folded.type)))
+    if "author_id" in given:
+        statement = statement.where(posts.c.owner_id == bindparam("author_id"))
+    if "published" in given:
+        statement = statement.where(posts.c.published == bindparam("published"))
+    if "created_after" in given:
+        statement = statement.where(posts.c.created_at > bindparam("created_after"))
+    if "created_before" in given:
+        statement = statement.where(posts.c.created_at < bindparam("created_before"))
+    for index in range(tag_count):
+        tagged = (
+            select(literal(1))
+            .select_from(post_tags.join(tags_table, tags_table.c.id == post_tags.c.tag_id))
+            .where(post_tags.c.post_id == posts.c.id, tags_table.c.name == bindparam(f"tag_{index}"))
+            .correlate(posts)
+        )
+        statement = statement.where(tagged.exists())
+    return statement
+
+
+def create(
+    session: Session, owner: int, *, title: str, content: str, published: bool = True, tags: Sequence[str] = ()
+) -> PostView:
+    """DomainError UNAUTHENTICATED when the owner has just been deleted (by the foreign key)."""
+    moment = now()
+    post = Post(
+        title=title,
+        title_folded=folded(title),
+        content=content,
+        published=published,
+        owner_id=owner,
+        created_at=moment,
+        updated_at=moment,
+    )
+    session.add(post)
+    session.flush()
+    if tags:
+        assign_tags(session, post.id, list(tags))
+    return get(session.connection(), post.id, owner)
+
+
+def change(session: Session, editor: int, post_id: int, changes: PostChanges) -> PostView:
+    """Set the given fields and leave the rest.
+
+    DomainError NOT_FOUND as in `get`; FORBIDDEN `not-the-owner` for another's published post.
+    """
+    _lock_own(session, editor, post_id)
+    values: dict[str, Any] = {key: value for key, value in changes.items() if key != "tags"}
+    if "title" in changes:
+        values["title_folded"] = folded(changes["title"])
+    if changes:
+        session.execute(update(posts).where(posts.c.id == post_id).values(updated_at=now(), **values))
+    if "tags" in changes:
+        assign_tags(session, post_id, changes["tags"])
+    return get(session.connection(), post_id, editor)
+
+
+def remove(session: Session, editor: int, post_id: int) -> None:
+    """Delete a post with its votes and tags. Refused as in `change`."""
+    _lock_own(session, editor, post_id)
+    session.execute(delete(posts).where(posts.c.id == post_id))
+
+
+def _lock_own(session: Session, editor: int, post_id: int) -> None:
+    row = session.execute(
+        select(posts.c.owner_id, posts.c.published).where(posts.c.id == post_id).with_for_update()
+    ).first()
+    if row is None or (row.owner_id != editor and not row.published):
+        raise errors.post_not_found()
+    if row.owner_id != editor:
+        raise errors.not_the_owner()

@@ -1,0 +1,108 @@
+"""Login sessions: every token belongs to one, and ends with it (RFC 6749, 7009, 9700)."""
+
+import hashlib
+import secrets
+from datetime import timedelta
+from typing import NamedTuple
+
+from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy.engine import Connection
+from sqlalchemy.orm import Session
+
+from app.domain import errors
+from app.domain.clock import now
+from app.domain.models import LoginSession, RefreshToken, refresh_tokens, sessions
+from app.domain.tokens import Claims
+
+# A client whose reply was lost, or that refreshes from two threads, is refused but not taken for a thief.
+REUSE_TOLERANCE = timedelta(seconds=10)
+
+_LIVING = select(sessions.c.user_id).where(
+    sessions.c.id == bindparam("session_id"), sessions.c.user_id == bindparam("user_id")
+)
+
+
+class Refreshed(NamedTuple):
+    claims: Claims
+    refresh_token: str
+
+
+def authenticate(connection: Connection, claims: Claims) -> int:
+    """The id of the user, when the token's session has not ended. One look-up by primary key.
+
+    DomainError UNAUTHENTICATED after a logout, a password change elsewhere, or the account's deletion.
+    """
+    user_id = connection.execute(_LIVING, {"session_id": claims.session_id, "user_id": claims.user_id}).scalar()
+    if user_id is None:
+        raise errors.unauthenticated()
+    return int(user_id)
+
+
+def begin(session: Session, user_id: int, lifetime: timedelta) -> Claims:
+    """Open a session that ends by itself after `lifetime`; the user's sessions that ran out are cleared away."""
+    moment = now()
+    session.execute(delete(sessions).where(sessions.c.user_id == user_id, sessions.c.expires_at < moment))
+    login = LoginSession(id=secrets.token_hex(16), user_id=user_id, created_at=moment, expires_at=moment + lifetime)
+    session.add(login)
+    session.flush()
+    return Claims(user_id, login.id)
+
+
+def issue_refresh_token(session: Session, session_id: str, lifetime: timedelta) -> str:
+    """An opaque token that can be exchanged once; only its hash is kept."""
+    token = secrets.token_urlsafe(32)
+    moment = now()
+    session.add(
+        RefreshToken(token_hash=_hash(token), session_id=session_id, created_at=moment, expires_at=moment + lifetime)
+    )
+    session.flush()
+    return token
+
+
+def refresh(session: Session, token: str, lifetime: timedelta) -> Refreshed | None:
+    """Exchange a refresh token for the next one; the session lives on for `lifetime`.
+
+    None for an unknown, expired or used one. One used before, longer ago than `REUSE_TOLERANCE`, was stolen from
+    somebody: its session ends (RFC 9700, section 4.14.2). The caller must let the transaction commit.
+    """
+    moment = now()
+    found = session.execute(
+        select(refresh_tokens.c.used_at, refresh_tokens.c.expires_at, sessions.c.id, sessions.c.user_id)
+        .join(sessions, sessions.c.id == refresh_tokens.c.session_id)
+        .where(refresh_tokens.c.token_hash == _hash(token))
+        .with_for_update()
+    ).first()
+    if found is None:
+        return None
+    if found.used_at is not None:
+        if moment - found.used_at > REUSE_TOLERANCE:
+            end(session, found.id)
+        return None
+    if found.expires_at < moment:
+        return None
+    session.execute(update(refresh_tokens).where(refresh_tokens.c.token_hash == _hash(token)).values(used_at=moment))
+    session.execute(
+        delete(refresh_tokens).where(refresh_tokens.c.session_id == found.id, refresh_tokens.c.expires_at < moment)
+    )
+    session.execute(update(sessions).where(sessions.c.id == found.id).values(expires_at=moment + lifetime))
+    return Refreshed(Claims(found.user_id, found.id), issue_refresh_token(session, found.id, lifetime))
+
+
+def session_of_refresh_token(connection: Connection, token: str) -> str | None:
+    """The id of the session the token belongs to, used or not; None for an unknown token."""
+    by_hash = select(refresh_tokens.c.session_id).where(refresh_tokens.c.token_hash == _hash(token))
+    return connection.execute(by_hash).scalar()
+
+
+def end(session: Session, session_id: str) -> None:
+    """End a session and with it all its tokens; one that has ended already is no error."""
+    session.execute(delete(sessions).where(sessions.c.id == session_id))
+
+
+def end_others(session: Session, claims: Claims) -> None:
+    """End every session of the user but the one of `claims`."""
+    session.execute(delete(sessions).where(sessions.c.user_id == claims.user_id, sessions.c.id != claims.session_id))
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode(errors="surrogatepass")).hexdigest()

@@ -1,0 +1,57 @@
+"""Access tokens: short-lived JSON Web Tokens (RFC 7519) that name a user and a login session."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import jwt
+
+from app.domain import errors
+from app.domain.clock import now
+
+_ALGORITHM = "HS256"
+_MAXIMUM_ID = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class Claims:
+    """What a token that was issued here says. Whether its session still lives, `sessions.authenticate` tells."""
+
+    user_id: int
+    session_id: str
+
+
+class AccessTokens:
+    """Issues and verifies tokens signed with one secret (HMAC SHA-256)."""
+
+    def __init__(self, secret: str, lifetime: timedelta) -> None:
+        self._secret = secret
+        self.lifetime = lifetime
+        self._jwt = jwt.PyJWT(options={"enforce_minimum_key_length": True})
+
+    def issue(self, claims: Claims) -> str:
+        issued = int(now().timestamp())
+        payload: dict[str, Any] = {
+            "sub": str(claims.user_id),
+            "sid": claims.session_id,
+            "iat": issued,
+            "exp": issued + int(self.lifetime.total_seconds()),
+        }
+        return self._jwt.encode(payload, self._secret, algorithm=_ALGORITHM)
+
+    def verify(self, token: str) -> Claims:
+        """DomainError UNAUTHENTICATED for whatever is not a token issued here and still valid (RFC 8725)."""
+        try:
+            payload = self._jwt.decode(
+                token, self._secret, algorithms=[_ALGORITHM], options={"require": ["sub", "sid", "iat", "exp"]}
+            )
+        except (jwt.PyJWTError, ValueError, OverflowError, RecursionError):
+            raise errors.unauthenticated() from None
+        subject, session, issued, expires = (payload[name] for name in ("sub", "sid", "iat", "exp"))
+        if not (isinstance(issued, int) and isinstance(expires, int) and isinstance(session, str)):
+            raise errors.unauthenticated()
+        if expires - issued > self.lifetime.total_seconds() or not (subject.isascii() and subject.isdecimal()):
+            raise errors.unauthenticated()
+        if len(subject) > 19 or not 1 <= int(subject) <= _MAXIMUM_ID:
+            raise errors.unauthenticated()
+        return Claims(int(subject), session)

@@ -1,0 +1,146 @@
+"""People: signing up, profiles, leaving."""
+
+from datetime import datetime
+from typing import NamedTuple, TypedDict
+
+from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy.engine import Connection
+from sqlalchemy.orm import Session
+
+from app.domain import errors
+from app.domain.clock import now
+from app.domain.models import User, posts, sessions, users, votes
+from app.domain.text import folded
+
+
+class UserView(NamedTuple):
+    """A user as stored; what of it is shown is a version's business. `display_name` None means the default one."""
+
+    id: int
+    email: str
+    chosen_name: str | None
+    bio: str | None
+    created_at: datetime
+    updated_at: datetime
+
+    @property
+    def display_name(self) -> str:
+        return display_name(self.id, self.chosen_name)
+
+
+class ProfileChanges(TypedDict, total=False):
+    """The fields to set; None takes back what was chosen."""
+
+    display_name: str | None
+    bio: str | None
+
+
+class Credentials(NamedTuple):
+    user_id: int
+    password_hash: str | None  # None: no password has been set
+
+
+_BY_ID = select(
+    users.c.id, users.c.email, users.c.display_name, users.c.bio, users.c.created_at, users.c.updated_at
+).where(users.c.id == bindparam("user_id"))
+_CREDENTIALS = select(users.c.id, users.c.password_hash)
+
+
+def display_name(user_id: int, chosen: str | None) -> str:
+    """The name shown: the chosen one, else `user-<id>`."""
+    return chosen if chosen is not None else f"user-{user_id}"
+
+
+def create(
+    session: Session, *, email: str, password_hash: str | None, display_name: str | None = None, is_admin: bool = False
+) -> UserView:
+    """Sign somebody up. DomainError CONFLICT `email-taken`, also when two sign-ups race (by the unique key)."""
+    if session.scalar(select(users.c.id).where(users.c.email_key == folded(email))) is not None:
+        raise errors.email_taken()
+    moment = now()
+    user = User(
+        email=email,
+        email_key=folded(email),
+        password_hash=password_hash,
+        display_name=display_name,
+        is_admin=is_admin,
+        created_at=moment,
+        updated_at=moment,
+    )
+    session.add(user)
+    session.flush()
+    return UserView(user.id, email, display_name, None, moment, moment)
+
+
+def get(connection: Connection, user_id: int) -> UserView:
+    """DomainError NOT_FOUND `user-not-found`."""
+    row = connection.execute(_BY_ID, {"user_id": user_id}).first()
+    if row is None:
+        raise errors.user_not_found()
+    return UserView._make(row)
+
+
+def change_profile(session: Session, user_id: int, changes: ProfileChanges) -> UserView:
+    """Set the given fields and leave the rest."""
+    user = session.get(User, user_id, with_for_update=True)
+    if user is None:
+        raise errors.unauthenticated()
+    altered = {field: value for field, value in changes.items() if getattr(user, field) != value}
+    for field, value in altered.items():
+        setattr(user, field, value)
+    if altered:
+        user.updated_at = now()
+    return UserView(user.id, user.email, user.display_name, user.bio, user.created_at, user.updated_at)
+
+
+def remove(session: Session, user_id: int) -> None:
+    """Delete a user with their posts, votes and sessions; the counters of the posts they voted on follow."""
+    # Locked in this order, the user first and posts by id, as everywhere: no cycle, no deadlock. Whoever is about
+    # to vote as this user waits here and then finds nobody.
+    session.execute(select(users.c.id).where(users.c.id == user_id).with_for_update())
+    voted = select(votes.c.post_id).where(votes.c.user_id == user_id)
+    touched = (posts.c.id.in_(voted)) | (posts.c.owner_id == user_id)
+    session.execute(select(posts.c.id).where(touched).order_by(posts.c.id).with_for_update())
+    for value, counter in ((1, posts.c.votes_up), (-1, posts.c.votes_down)):
+        session.execute(
+            update(posts).where(posts.c.id.in_(voted.where(votes.c.value == value))).values({counter: counter - 1})
+        )
+    session.execute(delete(users).where(users.c.id == user_id))
+
+
+def credentials(connection: Connection, email: str) -> Credentials | None:
+    """What a login is checked against, found without regard to case; None for an unknown e-mail."""
+    row = connection.execute(_CREDENTIALS.where(users.c.email_key == folded(email))).first()
+    return Credentials._make(row) if row else None
+
+
+def credentials_of(connection: Connection, user_id: int) -> Credentials:
+    """As `credentials`, by id. DomainError UNAUTHENTICATED when the user is gone."""
+    row = connection.execute(_CREDENTIALS.where(users.c.id == user_id)).first()
+    if row is None:
+        raise errors.unauthenticated()
+    return Credentials._make(row)
+
+
+def set_password_hash(session: Session, user_id: int, password_hash: str) -> None:
+    session.execute(update(users).where(users.c.id == user_id).values(password_hash=password_hash, updated_at=now()))
+
+
+def promote(session: Session, email: str) -> None:
+    """Make somebody an administrator. DomainError NOT_FOUND."""
+    found = _known(session, email)
+    session.execute(update(users).where(users.c.id == found.user_id).values(is_admin=True, updated_at=now()))
+
+
+def reset_password(session: Session, email: str, password_hash: str) -> None:
+    """Set a password without knowing the old one, and end every session of the account. DomainError NOT_FOUND."""
+    found = _known(session, email)
+    set_password_hash(session, found.user_id, password_hash)
+    session.execute(delete(sessions).where(sessions.c.user_id == found.user_id))
+
+
+def _known(session: Session, email: str) -> Credentials:
+    found = credentials(session.connection(), email)
+    if found is None:
+        raise errors.user_not_found()
+    return found

@@ -1,0 +1,99 @@
+"""The only wiring: settings in, a served application out. Nothing happens at import."""
+
+import hashlib
+import hmac
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from importlib.metadata import version as installed_version
+
+from anyio.to_thread import current_default_thread_limiter
+from fastapi import FastAPI
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.api import VERSIONS, unversioned
+from app.api.problems import PROBLEM_TYPES, of_database_error, of_domain_error
+from app.api.services import Services
+from app.db import Database, migrations
+from app.domain.accounts import Accounts
+from app.domain.errors import DomainError
+from app.domain.passwords import PasswordHasher
+from app.domain.tokens import AccessTokens
+from app.logs import configure_logging
+from app.settings import Settings, load_settings
+from app.versioning import Installation, install
+
+_INFO = {
+    "servers": [{"url": "/", "description": "The server this document came from."}],
+    "contact": {"name": "Tandem maintainers", "url": "https://example.org/tandem"},
+    "license_info": {"name": "MIT", "identifier": "MIT"},
+}
+
+
+def open_database(settings: Settings) -> Database:
+    """The database of these settings; connects to nothing yet."""
+    return Database(
+        settings.database_url,
+        pool_size=settings.database_pool_size,
+        pool_timeout=settings.database_pool_timeout,
+        statement_timeout=settings.database_statement_timeout,
+    )
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The application, ready to serve. Without `settings` they are loaded; SettingsError when they are refused."""
+    settings = settings or load_settings()
+    configure_logging(json=settings.logs_json, level=settings.log_level)
+    database = open_database(settings)
+    secret = settings.secret_key.get_secret_value()
+    services = Services(
+        database=database,
+        accounts=Accounts(
+            database, PasswordHasher(rounds=settings.bcrypt_rounds, workers=settings.password_hash_workers)
+        ),
+        tokens=AccessTokens(secret, timedelta(minutes=settings.access_token_expire_minutes)),
+        refresh_lifetime=timedelta(days=settings.refresh_token_expire_days),
+        cursor_key=hmac.digest(secret.encode(), b"tandem list cursor", hashlib.sha256),
+    )
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        # As many threads as connections: a thread that runs never waits for the pool.
+        current_default_thread_limiter().total_tokens = settings.database_pool_size
+        yield
+        database.close()
+
+    app = FastAPI(
+        title="Tandem",
+        version=installed_version("tandem"),
+        lifespan=lifespan,
+        openapi_url=None,  # each version has a document of its own
+        redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
+        telemetry={"tracing": False, "metrics": False, "logs": False},
+    )
+    app.state.services = services
+    app.include_router(
+        unversioned.build_router(
+            database,
+            versions=VERSIONS,
+            problem_types=PROBLEM_TYPES,
+            schema_revision=migrations.head(),
+            docs_enabled=settings.docs_enabled,
+        )
+    )
+    app.state.documents = install(
+        app,
+        Installation(
+            versions=VERSIONS,
+            translate={DomainError: of_domain_error, SQLAlchemyError: of_database_error},
+            info=_INFO,
+            allowed_hosts=settings.allowed_hosts,
+            cors_origins=settings.cors_origins,
+            cors_allow_credentials=settings.cors_allow_credentials,
+            max_body_bytes=settings.max_body_bytes,
+            strict_transport=settings.production,
+            docs_enabled=settings.docs_enabled,
+        ),
+    )
+    return app

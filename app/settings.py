@@ -1,0 +1,186 @@
+"""What can be set, where it may come from, and what is refused at start.
+
+Sources in order of precedence: keyword arguments, environment variables, the file `.env` in the working
+directory, the defaults below. Every field is documented in `.env.example` and the README; a test says so.
+"""
+
+import os
+import secrets
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from dotenv import dotenv_values
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
+
+MINIMUM_SECRET_BYTES = 32
+CommaSeparated = Annotated[tuple[str, ...], NoDecode]
+
+
+class SettingsError(Exception):
+    """A setting that Tandem refuses to start with; the message is one line and says what to do."""
+
+
+class Settings(BaseSettings):
+    """One immutable value, built once by `load_settings` and passed down."""
+
+    model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True)
+
+    environment: Literal["development", "production"] = Field(
+        "development", description="production insists on a SECRET_KEY and logs JSON"
+    )
+    secret_key: SecretStr = Field(
+        SecretStr(""),
+        description="signs tokens and cursors, at least 32 bytes; in development made once and kept beside the database",
+    )
+    access_token_expire_minutes: int = Field(30, ge=1, le=1440, description="lifetime of an access token, minutes")
+    refresh_token_expire_days: int = Field(30, ge=1, le=365, description="lifetime of a refresh token, days")
+    bcrypt_rounds: int = Field(12, ge=4, le=16, description="cost of a password hash, log2 of the rounds")
+    password_hash_workers: int = Field(2, ge=1, le=64, description="passwords hashed at once, per worker")
+
+    database_url: str = Field(
+        "sqlite:///data/tandem.db", description="SQLite file, or postgresql://user:password@host:5432/name"
+    )
+    database_pool_size: int = Field(10, ge=1, le=200, description="connections, and threads that use them, per worker")
+    database_pool_timeout: float = Field(5, gt=0, le=60, description="longest wait for a free connection, seconds")
+    database_statement_timeout: float = Field(
+        10, gt=0, le=600, description="longest run of one request's statement, or wait for a lock, seconds"
+    )
+    database_connect_wait: float = Field(
+        30, ge=0, le=600, description="how long to wait at start for a database that is not up yet, seconds"
+    )
+
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: int = Field(8000, ge=0, le=65535, description="port to listen on")
+    workers: int = Field(1, ge=1, le=64, description="server processes")
+    shutdown_grace_seconds: int = Field(
+        15, ge=1, le=600, description="how long requests in flight may finish after SIGTERM, seconds"
+    )
+    max_body_bytes: int = Field(1024 * 1024, ge=1024, description="largest request body, bytes; beyond it 413")
+    allowed_hosts: CommaSeparated = Field(
+        ("*",), description="Host headers answered, comma separated; * is any, *.example.com a domain's hosts"
+    )
+    cors_origins: CommaSeparated = Field((), description="browser origins that may call, comma separated")
+    cors_allow_credentials: bool = Field(False, description="let browsers send credentials; refused with origin *")
+    docs_enabled: bool = Field(True, description="serve the portal, the docs pages and the OpenAPI documents")
+
+    log_format: Literal["console", "json"] | None = Field(
+        None, description="console or json; by default json in production, console in development"
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least severe level logged")
+
+    @field_validator("cors_origins", "allowed_hosts", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("log_format", mode="before")
+    @classmethod
+    def _empty_is_unset(cls, value: object) -> object:
+        return value or None
+
+    @field_validator("database_url")
+    @classmethod
+    def _known_database(cls, value: str) -> str:
+        """SQLAlchemy 2.1 reads `postgresql://` as psycopg 3, and not `postgres://` at all: name the driver."""
+        for prefix in ("postgres://", "postgresql://"):
+            value = value.replace(prefix, "postgresql+psycopg2://", 1) if value.startswith(prefix) else value
+        try:
+            url = make_url(value)
+        except ArgumentError:
+            raise ValueError("is not a database URL; try sqlite:///data/tandem.db") from None
+        if url.drivername not in ("sqlite", "postgresql+psycopg2"):
+            raise ValueError("must begin with sqlite:/// or postgresql://")
+        if url.drivername == "sqlite" and url.database in (None, "", ":memory:"):
+            raise ValueError("must name a file: several connections share the database; try sqlite:///data/tandem.db")
+        return value
+
+    @model_validator(mode="after")
+    def _safe_cors(self) -> "Settings":
+        if self.cors_allow_credentials and "*" in self.cors_origins:
+            raise ValueError("CORS_ORIGINS=* with CORS_ALLOW_CREDENTIALS=true lets every site act as the user")
+        return self
+
+    @property
+    def production(self) -> bool:
+        return self.environment == "production"
+
+    @property
+    def logs_json(self) -> bool:
+        return (self.log_format or ("json" if self.production else "console")) == "json"
+
+    @property
+    def sqlite_path(self) -> Path | None:
+        """The file of an embedded database; None for a database server."""
+        url = make_url(self.database_url)
+        return Path(str(url.database)) if url.drivername == "sqlite" else None
+
+    @property
+    def masked_database_url(self) -> str:
+        return make_url(self.database_url).render_as_string(hide_password=True)
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Settings from all sources, with a SECRET_KEY in any case. Raises SettingsError: one line a person can act on."""
+    try:
+        settings = Settings(**overrides)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        name = ".".join(str(part) for part in first["loc"]).upper()
+        message = first["msg"].removeprefix("Value error, ")
+        raise SettingsError(f"{name}: {message}" if name else message) from None
+    key = settings.secret_key.get_secret_value()
+    if key and len(key.encode()) < MINIMUM_SECRET_BYTES:
+        raise SettingsError(f"SECRET_KEY is shorter than {MINIMUM_SECRET_BYTES} bytes; try: openssl rand -hex 32")
+    if not key:
+        if settings.production:
+            raise SettingsError("SECRET_KEY is not set; production needs one, try: openssl rand -hex 32")
+        settings = settings.model_copy(update={"secret_key": SecretStr(_development_key(settings))})
+    return settings
+
+
+def development_key_file(settings: Settings) -> Path:
+    """Where the generated key is kept: beside the embedded database, or in `data/` for a database server."""
+    return (settings.sqlite_path.parent if settings.sqlite_path else Path("data")) / "secret_key"
+
+
+def _development_key(settings: Settings) -> str:
+    """The key made at the first start, readable by its owner only."""
+    path = development_key_file(settings)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Written aside and linked into place: a worker starting at the same moment never reads half a key.
+        draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+        try:
+            with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+                file.write(secrets.token_hex(32))
+            os.link(draft, path)
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink(missing_ok=True)
+        return path.read_text(encoding="ascii").strip()
+    except OSError as error:
+        raise SettingsError(f"SECRET_KEY is not set and {path} cannot be used ({error.strerror})") from None
+
+
+def describe_settings(settings: Settings) -> list[tuple[str, str, str]]:
+    """(name, value, source) of every setting in force; secrets masked."""
+    env_file = Settings.model_config.get("env_file")
+    in_file = {name.upper() for name in dotenv_values(str(env_file))}
+    in_environment = {name.upper() for name in os.environ}
+    rows = []
+    for field in Settings.model_fields:
+        name, value = field.upper(), getattr(settings, field)
+        source = "environment" if name in in_environment else ".env" if name in in_file else "default"
+        if field == "secret_key":
+            value = "********"
+            source = str(development_key_file(settings)) if source == "default" else source
+        elif field == "database_url":
+            value = settings.masked_database_url
+        elif isinstance(value, tuple):
+            value = ",".join(value)
+        rows.append((name, "" if value is None else str(value), source))
+    return rows

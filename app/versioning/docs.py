@@ -1,0 +1,37 @@
+"""The docs page of a version: Swagger UI, with every asset from this server."""
+
+import hashlib
+import re
+from base64 import b64encode
+from importlib.resources import files
+
+from fastapi.openapi.docs import get_swagger_ui_html
+from starlette.responses import HTMLResponse
+from starlette.staticfiles import StaticFiles
+
+from app.versioning.version import ApiVersion
+
+ASSETS_PATH = "/docs-assets"
+
+
+def assets() -> StaticFiles:
+    """Swagger UI's own files, as the fastapi-offline package ships them."""
+    return StaticFiles(directory=str(files("fastapi_offline") / "static"))
+
+
+def docs_page(version: ApiVersion) -> HTMLResponse:
+    """The page, which a browser may not make load anything from elsewhere."""
+    page = get_swagger_ui_html(
+        openapi_url=f"{version.prefix}/openapi.json",
+        title=f"{version.title} {version.name}",
+        swagger_js_url=f"{ASSETS_PATH}/swagger-ui-bundle.js",
+        swagger_css_url=f"{ASSETS_PATH}/swagger-ui.css",
+        swagger_favicon_url=f"{ASSETS_PATH}/favicon.png",
+    )
+    scripts = re.findall(r"<script>(.*?)</script>", bytes(page.body).decode(), re.DOTALL)
+    hashes = " ".join(f"'sha256-{b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" for text in scripts)
+    page.headers["Content-Security-Policy"] = (
+        f"default-src 'self'; script-src 'self' {hashes}; style-src 'self' 'unsafe-inline'; "
+        "img-src 'self' data:; frame-ancestors 'none'"
+    )
+    return page

@@ -1,0 +1,155 @@
+"""Serving a set of versions from one FastAPI application."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi.middleware.gzip import GZipMiddleware
+from fastapi.routing import iter_route_contexts
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+from starlette.routing import compile_path
+
+from app.versioning import problems
+from app.versioning.docs import ASSETS_PATH, assets, docs_page
+from app.versioning.middleware import Boundary, RequestContext, version_of
+from app.versioning.openapi import build_document
+from app.versioning.problems import Problem
+from app.versioning.version import ApiVersion
+
+# What a browser's script may read beside the body.
+_EXPOSED_HEADERS = ("X-Request-ID", "Server-Timing", "Location", "Link", "ETag", "Retry-After", "WWW-Authenticate")
+
+
+@dataclass(frozen=True)
+class Installation:
+    """What the kernel needs to know of the application it serves.
+
+    `translate` maps exception types to functions that make a `Problem` of one; a function may give None for an
+    exception that is a bug after all. `info` goes into every document: `contact`, `license_info`, `servers`, …
+    """
+
+    versions: Sequence[ApiVersion]
+    translate: Mapping[type[Exception], Callable[[Any], Problem | None]]
+    info: Mapping[str, Any]
+    allowed_hosts: Sequence[str] = ("*",)
+    cors_origins: Sequence[str] = ()
+    cors_allow_credentials: bool = False
+    max_body_bytes: int = 1024 * 1024
+    strict_transport: bool = False
+    docs_enabled: bool = True
+
+
+def install(app: FastAPI, installation: Installation) -> dict[str, dict[str, Any]]:
+    """Add the versions' routes, documents, docs pages, error handling and middleware to `app`.
+
+    Call it after the application's own routes are there. Returns the documents by version name. Raises ValueError
+    for versions that contradict each other: what is wrong shows at boot, not at the first request.
+    """
+    versions = installation.versions
+    names = [version.name for version in versions]
+    if len(set(names)) != len(names):
+        raise ValueError(f"two versions have the same name: {', '.join(names)}")
+    for version in versions:
+        app.include_router(version.router, prefix=version.prefix)
+    documents = {version.name: build_document(app, version, installation.info) for version in versions}
+    if installation.docs_enabled:
+        for version in versions:
+            _serve_document(app, version, documents[version.name])
+        app.mount(ASSETS_PATH, assets())
+    _handle_errors(app, installation)
+    _add_middleware(app, installation)
+    return documents
+
+
+def _serve_document(app: FastAPI, version: ApiVersion, document: dict[str, Any]) -> None:
+    content = json.dumps(document, ensure_ascii=False).encode()
+
+    async def openapi() -> Response:
+        return Response(content, media_type="application/json")
+
+    async def docs() -> Response:
+        return docs_page(version)
+
+    app.get(f"{version.prefix}/openapi.json", include_in_schema=False)(openapi)
+    app.get(f"{version.prefix}/docs", include_in_schema=False)(docs)
+
+
+def _render(installation: Installation) -> Callable[[Problem, Request], Response]:
+    """A failure in the form of the version that the path belongs to, or a plain one outside the versions."""
+
+    def render(problem: Problem, request: Request) -> Response:
+        version = version_of(request.scope["path"], installation.versions)
+        if version is not None:
+            return version.errors.render(problem, request)
+        content = problems.plain_document(problem, request.state.request_id)
+        return JSONResponse(content, problem.status, problem.headers, "application/problem+json")
+
+    return render
+
+
+def _handle_errors(app: FastAPI, installation: Installation) -> None:
+    render = _render(installation)
+    served = [
+        (compile_path(context.path)[0], context.methods or set())
+        for context in iter_route_contexts(app.routes)
+        if context.path and context.methods
+    ]
+
+    def allowed_methods(path: str) -> str:
+        """Every method the path answers to: the framework itself names those of the first route only."""
+        methods = {method for pattern, methods in served if pattern.match(path) for method in methods}
+        return ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set())))
+
+    async def on_http_exception(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        if error.status_code == 405:
+            allow = {"Allow": allowed_methods(request.scope["path"])}
+            problem = Problem(problems.METHOD_NOT_ALLOWED, "The path does not answer to this method", headers=allow)
+            return render(problem, request)
+        return render(problems.of_http_exception(error), request)
+
+    async def on_validation_error(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        return render(problems.of_validation(error), request)
+
+    app.add_exception_handler(HTTPException, on_http_exception)
+    app.add_exception_handler(RequestValidationError, on_validation_error)
+
+    for type_, translate in installation.translate.items():
+
+        async def on_error(
+            request: Request, error: Exception, translate: Callable[[Any], Problem | None] = translate
+        ) -> Response:
+            problem = translate(error)
+            if problem is None:
+                raise error  # a bug: Boundary logs it and answers 500
+            return render(problem, request)
+
+        app.add_exception_handler(type_, on_error)
+
+
+def _add_middleware(app: FastAPI, installation: Installation) -> None:
+    """From the inside out: what is added last is the outermost."""
+    app.add_middleware(
+        Boundary,
+        versions=installation.versions,
+        render=_render(installation),
+        allowed_hosts=installation.allowed_hosts,
+        max_body_bytes=installation.max_body_bytes,
+    )
+    app.add_middleware(GZipMiddleware, minimum_size=1024)
+    if installation.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=installation.cors_origins,
+            allow_credentials=installation.cors_allow_credentials,
+            allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
+            expose_headers=_EXPOSED_HEADERS,
+        )
+    app.add_middleware(RequestContext, versions=installation.versions, strict_transport=installation.strict_transport)

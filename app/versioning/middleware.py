@@ -1,0 +1,182 @@
+"""What happens to every request, around the routes: pure ASGI, in two rings.
+
+`RequestContext` is the outermost: it gives the request an id, and every reply its headers and its log line.
+`Boundary` is the innermost: it refuses what must not reach a route, and turns a bug into a 500.
+"""
+
+import re
+import time
+import uuid
+from collections.abc import Callable, Sequence
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.versioning import problems
+from app.versioning.problems import Problem
+from app.versioning.version import ApiVersion
+
+_WELL_FORMED_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_SECURITY_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+}
+
+log = structlog.stdlib.get_logger("tandem.request")
+
+
+class RequestContext:
+    """Request id in and out, `Server-Timing`, security headers, and one log line a request.
+
+    What the line says of the caller is read from `scope["state"]`, where dependencies leave it: what an endpoint's
+    thread binds to context variables is not seen here.
+    """
+
+    def __init__(self, app: ASGIApp, versions: Sequence[ApiVersion], strict_transport: bool) -> None:
+        self.app = app
+        self.versions = versions
+        self.headers = dict(_SECURITY_HEADERS)
+        if strict_transport:
+            self.headers["Strict-Transport-Security"] = "max-age=31536000"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        given = Headers(scope=scope).get("x-request-id", "")
+        request_id = given if _WELL_FORMED_ID.fullmatch(given) else uuid.uuid4().hex
+        state = scope.setdefault("state", {})
+        state["request_id"] = request_id
+        method, status = scope["method"], 500
+        version = version_of(scope["path"], self.versions)
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                for name, value in self.headers.items():
+                    headers.setdefault(name, value)
+                headers["X-Request-ID"] = request_id
+                headers["Server-Timing"] = f"app;dur={(time.perf_counter() - started) * 1000:.1f}"
+            await send(message)
+
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        try:
+            await self.app(scope, receive, send_with_headers)
+        finally:
+            structlog.contextvars.unbind_contextvars("request_id")
+            log.info(
+                "request",
+                method=method,
+                route=state.get("route"),
+                version=version.name if version else None,
+                status=status,
+                duration_ms=round((time.perf_counter() - started) * 1000, 1),
+                user=state.get("user_id"),
+                request_id=request_id,
+            )
+
+
+class Boundary:
+    """The last ring before the routes: the host, the size of the body, HEAD, trailing slashes, and bugs."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        versions: Sequence[ApiVersion],
+        render: Callable[[Problem, Request], Response],
+        allowed_hosts: Sequence[str],
+        max_body_bytes: int,
+    ) -> None:
+        self.app = app
+        self.versions = versions
+        self.render = render
+        self.allowed_hosts = allowed_hosts
+        self.max_body_bytes = max_body_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        scope = dict(scope)  # the server's own must go on saying HEAD, and the path that was asked for
+        if scope["method"] == "HEAD":
+            scope["method"] = "GET"  # HEAD answers wherever GET does, with the same headers (RFC 9110, 9.3.2)
+            send = _without_body(send)
+        if (refusal := self._refusal(Headers(scope=scope))) is not None:
+            await self.render(refusal, Request(scope))(scope, receive, send)
+            return
+        version = version_of(scope["path"], self.versions)
+        if version and version.ignores_trailing_slash and scope["path"].endswith("/"):
+            scope["path"] = scope["path"][:-1]
+        started = False
+
+        async def noting_start(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self.app(scope, self._limited(receive), noting_start)
+        except Exception:
+            log.exception("unhandled error")
+            if started:
+                raise  # half a reply is out: the server must break the connection
+            problem = Problem(problems.INTERNAL_ERROR, "The service met an error of its own")
+            await self.render(problem, Request(scope))(scope, receive, send)
+        finally:
+            if "route" in scope:
+                scope["state"]["route"] = f"{version.prefix if version else ''}{scope['route'].path}"
+
+    def _refusal(self, headers: Headers) -> Problem | None:
+        if "*" not in self.allowed_hosts and not _host_allowed(headers.get("host", ""), self.allowed_hosts):
+            return Problem(problems.INVALID_HOST, "This service does not answer to that host")
+        length = headers.get("content-length", "")
+        if length.isdecimal() and int(length[:20]) > self.max_body_bytes:
+            return self._too_large()
+        return None
+
+    def _too_large(self) -> Problem:
+        detail = f"The body may have at most {self.max_body_bytes} bytes"
+        return Problem(problems.CONTENT_TOO_LARGE, detail, headers={"Connection": "close"})
+
+    def _limited(self, receive: Receive) -> Receive:
+        """Count what arrives: a chunked body does not say its length beforehand."""
+        received = 0
+
+        async def receive_limited() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self.max_body_bytes:
+                problem = self._too_large()
+                raise HTTPException(problem.status, problem.detail, dict(problem.headers))
+            return message
+
+        return receive_limited
+
+
+def version_of(path: str, versions: Sequence[ApiVersion]) -> ApiVersion | None:
+    """The version a path belongs to, by its prefix: a path that nothing serves has no route to tell."""
+    return next((version for version in versions if version.owns(path)), None)
+
+
+def _host_allowed(host: str, allowed: Sequence[str]) -> bool:
+    name = host.rsplit(":", 1)[0].lower() if not host.endswith("]") else host.lower()
+    return any(name == entry or (entry.startswith("*.") and name.endswith(entry[1:])) for entry in allowed)
+
+
+def _without_body(send: Send) -> Send:
+    async def send_head(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            message = {**message, "body": b""}
+        await send(message)
+
+    return send_head

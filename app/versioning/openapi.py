@@ -1,0 +1,101 @@
+"""One OpenAPI 3.1 document a version, holding that version alone, with every status an operation can give."""
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+from fastapi.openapi.utils import get_openapi
+from fastapi.routing import RouteContext, iter_route_contexts
+from pydantic.json_schema import models_json_schema
+
+from app.versioning.version import ApiVersion, ErrorFormat
+
+_METHODS = ("get", "put", "post", "delete", "patch")
+_DESCRIPTIONS = {
+    401: "The token is missing, or no longer valid.",
+    403: "Known, but not allowed.",
+    404: "Does not exist, as far as the caller may know.",
+    409: "Contradicts what is already there.",
+    413: "The body is larger than the service takes.",
+    415: "The body is not of a media type this operation reads.",
+    422: "Part of the request is malformed or out of range.",
+    500: "A bug in the service; report it with the request id.",
+    503: "The service cannot answer just now; try again.",
+}
+
+
+def refusals(*statuses: int, **described: str) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route: statuses with their usual description, or with one given as `status_404="…"`."""
+    own = {int(name.removeprefix("status_")): text for name, text in described.items()}
+    usual = {status: _DESCRIPTIONS.get(status, HTTPStatus(status).phrase) for status in statuses}
+    return {status: {"description": text} for status, text in {**usual, **own}.items()}
+
+
+def response_headers(status: int, *, required: bool = True, **described: str) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route whose reply of this status has these headers."""
+    headers = {
+        name: {"description": text, "required": required, "schema": {"type": "string"}}
+        for name, text in described.items()
+    }
+    return {status: {"headers": headers}}
+
+
+def merge_patch_body(model: str) -> dict[str, Any]:
+    """The `openapi_extra` of a PATCH route that takes `application/merge-patch+json` (RFC 7396) beside plain JSON."""
+    schema = {"schema": {"$ref": f"#/components/schemas/{model}"}}
+    return {"requestBody": {"content": {"application/merge-patch+json": schema}}}
+
+
+def routes_of(app: FastAPI | APIRouter, version: ApiVersion) -> list[RouteContext]:
+    """The version's routes as served, each with its full path."""
+    return [context for context in iter_route_contexts(app.routes) if version.owns(context.path or "")]
+
+
+def build_document(app: FastAPI, version: ApiVersion, info: Mapping[str, Any]) -> dict[str, Any]:
+    """The version's document. `info` is what all versions share: `contact`, `license_info`, `servers`, …"""
+    routes = [context for context in routes_of(app, version) if getattr(context, "include_in_schema", False)]
+    document = get_openapi(
+        title=version.title,
+        version=version.revision,
+        openapi_version="3.1.0",
+        summary=version.summary,
+        description=version.description,
+        routes=routes,
+        tags=[dict(tag) for tag in version.tags],
+        **info,
+    )
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    for generated in ("HTTPValidationError", "ValidationError"):  # FastAPI's own form, which no version speaks
+        schemas.pop(generated, None)
+    schemas.update(_error_schemas(version.errors))
+    for path in document["paths"].values():
+        for method in _METHODS:
+            if method in path:
+                _complete(path[method], version.errors)
+    return document
+
+
+def _error_schemas(form: ErrorFormat) -> dict[str, Any]:
+    models: Sequence[Any] = [(form.model, "serialization"), (form.validation_model, "serialization")]
+    _, definitions = models_json_schema(models, ref_template="#/components/schemas/{model}")
+    return dict(definitions["$defs"])
+
+
+def _complete(operation: dict[str, Any], form: ErrorFormat) -> None:
+    """Give every refusal the version's form, and add those that any operation can meet."""
+    responses = operation["responses"]
+    expected = {500, 503}
+    if "parameters" in operation or "requestBody" in operation:
+        expected.add(422)
+    if "requestBody" in operation:
+        expected.add(413)
+    for status in expected:
+        responses.setdefault(str(status), {"description": _DESCRIPTIONS[status]})
+    for status, response in responses.items():
+        generated = response.get("content", {}).get("application/json", {}).get("schema", {}).get("$ref", "")
+        if int(status) >= 400 and ("content" not in response or generated.endswith("/HTTPValidationError")):
+            model = form.validation_model if status == "422" else form.model
+            response["description"] = _DESCRIPTIONS[422] if status == "422" else response["description"]
+            response["content"] = {form.media_type: {"schema": {"$ref": f"#/components/schemas/{model.__name__}"}}}
+    operation["responses"] = dict(sorted(responses.items()))
