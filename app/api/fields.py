@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-MAXIMUM_INTEGER = 2**63 - 1  # int64, as both databases store it
+BEYOND_INT64 = 2**63
 
 
 def _only_digits(value: object) -> object:
@@ -24,7 +24,9 @@ def _true_or_false(value: object) -> object:
     return value
 
 
-Id = Annotated[int, Field(strict=True, ge=1, le=MAXIMUM_INTEGER)]
-Integer = Annotated[int, BeforeValidator(_only_digits)]  # in a path or query; bounds are added where it is used
-IdInUrl = Annotated[int, BeforeValidator(_only_digits), Field(ge=1, le=MAXIMUM_INTEGER)]
+# Bounds stand before the parser: after it they would hold, but be missing from the document. Ids are int64; the bound
+# is given as the first number beyond, because clients that read numbers as doubles know 2^63 exactly and 2^63 - 1 not.
+ONLY_DIGITS = BeforeValidator(_only_digits)
+Id = Annotated[int, Field(strict=True, ge=1, lt=BEYOND_INT64)]
+IdInUrl = Annotated[int, Field(ge=1, lt=BEYOND_INT64), ONLY_DIGITS]
 FlagInUrl = Annotated[bool, BeforeValidator(_true_or_false)]

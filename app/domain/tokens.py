@@ -1,5 +1,6 @@
 """Access tokens: short-lived JSON Web Tokens (RFC 7519) that name a user and a login session."""
 
+import secrets
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -34,6 +35,7 @@ class AccessTokens:
         payload: dict[str, Any] = {
             "sub": str(claims.user_id),
             "sid": claims.session_id,
+            "jti": secrets.token_hex(8),  # no two tokens are the same, even of one second
             "iat": issued,
             "exp": issued + int(self.lifetime.total_seconds()),
         }

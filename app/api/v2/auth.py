@@ -100,12 +100,12 @@ async def create_token(request: Request, core: Core) -> Response:
 
     A refresh token is good for one exchange. Using it again ends the whole session: somebody has stolen it.
     """
-    form = await _read_form(request)
-    match form and form.get("grant_type"):
+    form = await _read_form(request, "grant_type", "username", "password", "refresh_token")
+    match form.get("grant_type"):
         case "password":
-            return await _password_grant(form or {}, core)
+            return await _password_grant(form, core)
         case "refresh_token":
-            return await _refresh_grant(form or {}, core)
+            return await _refresh_grant(form, core)
         case None:
             return _refuse("invalid_request", "Send a form with grant_type, each parameter once")
     return _refuse("unsupported_grant_type", "grant_type is password or refresh_token")
@@ -147,8 +147,7 @@ async def _refresh_grant(form: dict[str, str], core: Services) -> Response:
 )
 async def revoke_token(request: Request, core: Core) -> Response:
     """End the session a token belongs to (RFC 7009): logging out. A token that is not good any more is no error."""
-    form = await _read_form(request)
-    token = form.get("token") if form else None
+    token = (await _read_form(request, "token")).get("token")
     if not token:
         return _refuse("invalid_request", "Send a form with token, each parameter once")
 
@@ -165,18 +164,20 @@ async def revoke_token(request: Request, core: Core) -> Response:
     return Response(status_code=200)
 
 
-async def _read_form(request: Request) -> dict[str, str] | None:
-    """The parameters of a form that has each once (RFC 6749, section 3.2); None for anything else.
+async def _read_form(request: Request, *names: str) -> dict[str, str]:
+    """These parameters of a form; empty for anything else than a form that has each of them at most once.
 
-    An empty value counts as absent, as the RFC says.
+    As RFC 6749, section 3.2, has it: an empty value counts as absent, and parameters of other names are ignored.
     """
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/x-www-form-urlencoded":
-        return None
+        return {}
     async with request.form() as form:
-        items = form.multi_items()
-    if len({name for name, _ in items}) != len(items):
-        return None
-    return {name: value for name, value in items if isinstance(value, str) and value and storable(value)}
+        values = {name: form.getlist(name) for name in names}
+    if any(len(given) > 1 for given in values.values()):
+        return {}
+    return {
+        name: value for name, given in values.items() for value in given if isinstance(value, str) and storable(value) and value
+    }
 
 
 def _token_pair(claims: Claims, refresh_token: str, core: Services) -> Reply[TokenPair]:

@@ -14,7 +14,7 @@ from fastapi import Request
 from pydantic import BaseModel, Field
 from sqlalchemy.engine import Connection
 
-from app.api.fields import Integer
+from app.api.fields import ONLY_DIGITS
 from app.domain.fields import Text
 from app.api.services import Services
 from app.domain.errors import DomainError, Kind
@@ -30,7 +30,7 @@ _SIGNATURE_BYTES = 16
 class PageQuery(BaseModel):
     """The parameters every list has. A list's own filters come in a subclass."""
 
-    limit: Annotated[Integer, Field(ge=1, le=100)] = Field(20, description="How many at most.")
+    limit: Annotated[int, Field(ge=1, le=100), ONLY_DIGITS] = Field(20, description="How many at most.")
     cursor: Text | None = Field(None, description="Where to go on: `next_cursor` or `prev_cursor` of a page.")
 
     def binding(self) -> str:

@@ -1,0 +1,64 @@
+"""A server of our own, as a process."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx2
+
+START_SECONDS = 30
+
+
+class LiveServer:
+    """`tandem serve` on a free port of the loopback interface, for the length of a `with` block.
+
+    `folder` takes its log, `server.log`. The database must be migrated.
+    """
+
+    def __init__(self, database_url: str, folder: Path, **environment: str) -> None:
+        self.port = _free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = folder / "server.log"
+        self._environment = {
+            **os.environ,
+            "DATABASE_URL": database_url,
+            "SECRET_KEY": "a secret for tests, long enough to sign with",
+            "BCRYPT_ROUNDS": "4",
+            "LOG_FORMAT": "json",
+            **environment,
+        }
+
+    def __enter__(self) -> Self:
+        with self.log.open("wb") as log:
+            self.process: subprocess.Popen[Any] = subprocess.Popen(
+                [sys.executable, "-m", "app.cli", "serve", "--port", str(self.port)],
+                env=self._environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline and self.process.poll() is None:
+            try:
+                if httpx2.get(f"{self.url}/livez").status_code == 200:
+                    return self
+            except httpx2.TransportError:
+                time.sleep(0.05)
+        self.__exit__(None, None, None)
+        raise RuntimeError(f"the server did not start:\n{self.log.read_text()}")
+
+    def __exit__(
+        self, _type: type[BaseException] | None, _error: BaseException | None, _traceback: TracebackType | None
+    ) -> None:
+        self.process.terminate()
+        self.process.wait(timeout=30)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
