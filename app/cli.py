@@ -1,7 +1,6 @@
 """The `tandem` command. Errors are one line on standard error and exit status 1; wrong usage is 2."""
 
 import json
-import os
 import socket
 import sys
 from collections.abc import Iterator
@@ -102,7 +101,6 @@ def serve(
         pass  # waits for the database, with a line for whoever watches
     _check_port_is_free(settings)
     _greet(settings)
-    os.environ["WORKERS"] = str(settings.workers)
     uvicorn.run(
         "app.main:create_app",
         factory=True,

@@ -20,9 +20,7 @@ def configure_logging(*, json: bool, level: str) -> None:
         if json
         else [
             # The plain formatter: others show local variables, and with them passwords.
-            structlog.dev.ConsoleRenderer(
-                colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
-            )
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
         ]
     )
     structlog.configure(

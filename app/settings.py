@@ -33,7 +33,7 @@ class Settings(BaseSettings):
     )
     secret_key: SecretStr = Field(
         SecretStr(""),
-        description="signs tokens and cursors, at least 32 bytes; in development made once and kept beside the database",
+        description="signs tokens and cursors, at least 32 bytes; in development made once, kept beside the database",
     )
     access_token_expire_minutes: int = Field(30, ge=1, le=1440, description="lifetime of an access token, minutes")
     refresh_token_expire_days: int = Field(30, ge=1, le=365, description="lifetime of a refresh token, days")
@@ -154,8 +154,8 @@ def _development_key(settings: Settings) -> str:
         # Written aside and linked into place: a worker starting at the same moment never reads half a key.
         draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
         try:
-            with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
-                file.write(secrets.token_hex(32))
+            draft.touch(mode=0o600, exist_ok=False)
+            draft.write_text(secrets.token_hex(32), encoding="ascii")
             os.link(draft, path)
         except FileExistsError:
             pass

@@ -60,12 +60,12 @@ class Database:
     @contextmanager
     def snapshot(self) -> Iterator[Connection]:
         """A connection for long reading that sees one moment throughout, however long it takes."""
-        with self.engine.connect() as connection:
-            if connection.dialect.name == "sqlite":
-                connection = connection.execution_options(deferred=True)
-            else:
-                connection = connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-                connection.execute(sa.text("SET LOCAL statement_timeout = 0"))
+        if self.engine.dialect.name == "sqlite":
+            engine = self.engine.execution_options(deferred=True)
+        else:
+            engine = self.engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        with engine.connect() as connection:
+            self._lift_time_limits(connection)
             yield connection
 
     @contextmanager
@@ -78,9 +78,7 @@ class Database:
     def write_in_bulk(self) -> Iterator[Session]:
         """As `write`, without the time limits that guard requests from each other."""
         with self.write() as session:
-            if self.engine.dialect.name == "postgresql":
-                session.execute(sa.text("SET LOCAL statement_timeout = 0"))
-                session.execute(sa.text("SET LOCAL lock_timeout = 0"))
+            self._lift_time_limits(session.connection())
             yield session
 
     def wait_until_up(self, seconds: float, on_wait: Callable[[str], None]) -> None:
@@ -102,6 +100,12 @@ class Database:
                     raise DatabaseUnavailable(f"the database {where} does not answer: {reason}") from None
                 on_wait(f"waiting for the database {where}, {left:.0f} s more: {reason}")
                 time.sleep(min(1.0, left))
+
+    @staticmethod
+    def _lift_time_limits(connection: Connection) -> None:
+        if connection.dialect.name == "postgresql":
+            connection.execute(sa.text("SET LOCAL statement_timeout = 0"))
+            connection.execute(sa.text("SET LOCAL lock_timeout = 0"))
 
     def close(self) -> None:
         """Close every pooled connection."""

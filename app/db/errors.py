@@ -60,6 +60,6 @@ def is_unavailable(error: SQLAlchemyError) -> bool:
     if isinstance(original, psycopg2.Error):
         if original.pgcode is None:  # the server said nothing: the connection broke or was never made
             return isinstance(original, psycopg2.OperationalError | psycopg2.InterfaceError | psycopg2.DatabaseError)
-        return original.pgcode.startswith(_POSTGRES_UNAVAILABLE)
+        return str(original.pgcode).startswith(_POSTGRES_UNAVAILABLE)
     code = str(getattr(original, "sqlite_errorname", "")).removeprefix("SQLITE_")
     return code.startswith(_SQLITE_UNAVAILABLE)

@@ -122,7 +122,8 @@ def import_dump(
     if not append and session.scalar(select(posts.c.id).limit(1)) is not None:
         raise DumpError("the database has posts already; --append adds to what is there")
     importer = _Importer(session)
-    rank, batch = 0, []
+    rank = 0
+    batch: list[tuple[int, Record]] = []
     for number, record in _records(lines):
         if _RANK[type(record)] < rank:
             raise DumpError(
@@ -280,7 +281,7 @@ class _Importer:
         for start in range(0, len(unknown), _IDS_IN_A_STATEMENT):
             chunk = unknown[start : start + _IDS_IN_A_STATEMENT]
             found = self.session.execute(select(users.c.email_key, users.c.id).where(users.c.email_key.in_(chunk)))
-            self.user_ids.update({key: id_ for key, id_ in found})
+            self.user_ids.update(dict(found.tuples().all()))
 
     def _user_id(self, number: int, email: str) -> int:
         user_id = self.user_ids.get(folded(email))

@@ -38,7 +38,7 @@ class RequestContext:
     thread binds to context variables is not seen here.
     """
 
-    def __init__(self, app: ASGIApp, versions: Sequence[ApiVersion], strict_transport: bool) -> None:
+    def __init__(self, app: ASGIApp, versions: Sequence[ApiVersion], *, strict_transport: bool) -> None:
         self.app = app
         self.versions = versions
         self.headers = dict(_SECURITY_HEADERS)

@@ -6,8 +6,8 @@ from fastapi import APIRouter, Depends, Form, Request
 from fastapi.security import OAuth2PasswordBearer
 from pydantic import BaseModel, Field
 
-from app.domain.fields import Text
 from app.api.services import Core, verified_claims
+from app.domain.fields import Text
 from app.domain.tokens import Claims
 from app.versioning import Reply
 from app.versioning.openapi import refusals

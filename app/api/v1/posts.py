@@ -1,25 +1,25 @@
 """Version 1: posts."""
 
 from datetime import datetime
-from typing import Annotated, Self
+from typing import Annotated, Any, Self, cast
 
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from app.api.fields import IdInUrl
-from app.domain.fields import Text
 from app.api.services import Db
 from app.api.v1.auth import Caller
 from app.api.v1.paging import Limit, Skip
 from app.api.v1.users import User
 from app.domain import posts, sessions
+from app.domain.fields import Text
 from app.domain.posts import PostChanges, PostFilter, PostView
 from app.versioning import Reply
 from app.versioning.openapi import refusals
 
 router = APIRouter(prefix="/posts", tags=["posts"])
 
-_EXAMPLE_POST = {
+_EXAMPLE_POST: dict[str, Any] = {
     "id": 1,
     "title": "On Engines",
     "content": "Notes.",
@@ -119,7 +119,7 @@ def replace_post(post_id: IdInUrl, body: PostWrite, caller: Caller, db: Db) -> R
 @router.patch("/{post_id}", response_model=Post, responses=refusals(401, 403, 404))
 def update_post(post_id: IdInUrl, body: PostPatch, caller: Caller, db: Db) -> Reply[Post]:
     """Change the given fields of one's own post."""
-    return _change(post_id, PostChanges(**body.model_dump(exclude_unset=True)), caller, db)
+    return _change(post_id, cast(PostChanges, body.model_dump(exclude_unset=True)), caller, db)
 
 
 @router.delete("/{post_id}", status_code=204, responses=refusals(401, 403, 404))

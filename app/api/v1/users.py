@@ -6,9 +6,9 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.fields import IdInUrl
-from app.domain.fields import Email, Text
 from app.api.services import Core, Db
 from app.domain import users
+from app.domain.fields import Email, Text
 from app.domain.users import UserView
 from app.versioning import Reply
 from app.versioning.openapi import refusals

@@ -176,7 +176,10 @@ async def _read_form(request: Request, *names: str) -> dict[str, str]:
     if any(len(given) > 1 for given in values.values()):
         return {}
     return {
-        name: value for name, given in values.items() for value in given if isinstance(value, str) and storable(value) and value
+        name: value
+        for name, given in values.items()
+        for value in given
+        if isinstance(value, str) and storable(value) and value
     }
 
 

@@ -15,9 +15,9 @@ from pydantic import BaseModel, Field
 from sqlalchemy.engine import Connection
 
 from app.api.fields import ONLY_DIGITS
-from app.domain.fields import Text
 from app.api.services import Services
 from app.domain.errors import DomainError, Kind
+from app.domain.fields import Text
 from app.domain.listing import Listing
 
 T = TypeVar("T")

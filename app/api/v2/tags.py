@@ -5,10 +5,10 @@ from typing import Annotated, Self
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, Field
 
-from app.domain.fields import Text
 from app.api.services import Core, Db
 from app.api.v2.paging import Page, PageQuery, read_page
 from app.domain import tags
+from app.domain.fields import Text
 from app.domain.tags import TagView
 from app.versioning import Reply
 from app.versioning.openapi import refusals, response_headers

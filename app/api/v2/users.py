@@ -1,17 +1,17 @@
 """Version 2: people. Another person's e-mail is never shown."""
 
 from datetime import datetime
-from typing import Annotated, Self
+from typing import Annotated, Self, cast
 
 from fastapi import APIRouter, Depends, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.fields import IdInUrl
-from app.domain.fields import Email, Text
 from app.api.services import Core, Db
 from app.api.v2.auth import Caller
 from app.api.v2.media import JSON, MERGE_PATCH
 from app.domain import sessions, users
+from app.domain.fields import Email, Text
 from app.domain.users import ProfileChanges, UserView
 from app.versioning import Reply
 from app.versioning.openapi import merge_patch_body, refusals, response_headers
@@ -129,7 +129,7 @@ def update_account(body: AccountPatch, caller: Caller, db: Db) -> Reply[Account]
     """Change the given fields of one's own profile."""
     with db.write() as session:
         user_id = sessions.authenticate(session.connection(), caller)
-        user = users.change_profile(session, user_id, ProfileChanges(**body.model_dump(exclude_unset=True)))
+        user = users.change_profile(session, user_id, cast(ProfileChanges, body.model_dump(exclude_unset=True)))
     return Reply(Account.of(user))
 
 
