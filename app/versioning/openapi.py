@@ -73,7 +73,17 @@ def build_document(app: FastAPI, version: ApiVersion, info: Mapping[str, Any]) -
         for method in _METHODS:
             if method in path:
                 _complete(path[method], version.errors)
-    return document
+    exact: dict[str, Any] = _without_needless_fractions(document)
+    return exact
+
+
+def _without_needless_fractions(node: Any) -> Any:
+    """FastAPI turns the bounds of schemas into floats: `minimum: 1.0`, and 2^63 into 9.223372036854776e+18."""
+    if isinstance(node, dict):
+        return {key: _without_needless_fractions(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_without_needless_fractions(value) for value in node]
+    return int(node) if isinstance(node, float) and node.is_integer() else node
 
 
 def _error_schemas(form: ErrorFormat) -> dict[str, Any]:

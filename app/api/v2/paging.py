@@ -12,10 +12,10 @@ from urllib.parse import parse_qsl, urlencode
 
 from fastapi import Request
 from pydantic import BaseModel, Field
-from sqlalchemy.engine import Connection
 
 from app.api.fields import ONLY_DIGITS
 from app.api.services import Services
+from app.db import Connection
 from app.domain.errors import DomainError, Kind
 from app.domain.fields import Text
 from app.domain.listing import Listing

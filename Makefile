@@ -1,0 +1,66 @@
+# The same words for people and CI; `make help` lists them.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install
+
+.DEFAULT_GOAL := help
+.PHONY: help install run format lint types architecture test contract check lock clean
+
+help: ## Show this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(VENV)/installed ## Make the environment in .venv, with the `tandem` command in it
+
+run: install ## Migrate and serve, on 127.0.0.1:8000 with SQLite in data/; HOST, PORT, WORKERS, DATABASE_URL change it
+	@$(BIN)/tandem db upgrade
+	@exec $(BIN)/tandem serve
+
+format: $(VENV)/installed-dev ## Rewrite the code in the one format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lint: $(VENV)/installed-dev ## Check format, habits, and the container's files
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/hadolint Dockerfile
+
+types: $(VENV)/installed-dev ## Check types (mypy strict)
+	$(BIN)/mypy
+
+architecture: $(VENV)/installed-dev ## Check that every import stays in its room
+	$(BIN)/lint-imports --no-logo
+
+test: $(VENV)/installed-dev ## Run the tests, on SQLite and on a PostgreSQL that the suite brings along
+	$(BIN)/pytest tests
+
+contract: $(VENV)/installed-dev ## Prove both OpenAPI documents against a running server, on both databases
+	$(BIN)/pytest contract_tests
+
+check: lint types architecture test contract ## Everything CI checks
+
+lock: $(VENV)/installed ## Renew the pinned, hashed requirements after a change in pyproject.toml
+	$(PIP) uv==0.13.8
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+		--no-header --extra build pyproject.toml -o requirements.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+		--no-header --extra build --extra dev --constraint requirements.txt pyproject.toml -o requirements-dev.txt
+
+clean: ## Remove the environment and caches; data/ stays
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Tandem needs Python 3.11 or newer; this is $$($(PYTHON) --version). Set PYTHON=..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: requirements.txt pyproject.toml | $(VENV)/bin/python
+	@echo "installing Tandem into $(VENV)"
+	@$(PIP) --require-hashes -r requirements.txt
+	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/installed-dev: requirements-dev.txt $(VENV)/installed
+	@echo "installing the tools for tests into $(VENV)"
+	@$(PIP) --require-hashes -r requirements-dev.txt
+	@touch $@
