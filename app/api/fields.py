@@ -16,6 +16,11 @@ def _only_digits(value: object) -> object:
     return value
 
 
+def _whole_number(value: object) -> object:
+    """JSON has one type of number: to JSON Schema, and so to our documents, 7.0 is an integer."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def _true_or_false(value: object) -> object:
     if isinstance(value, str):
         if value not in ("true", "false"):
@@ -27,6 +32,6 @@ def _true_or_false(value: object) -> object:
 # Bounds stand before the parser: after it they would hold, but be missing from the document. Ids are int64; the bound
 # is given as the first number beyond, because clients that read numbers as doubles know 2^63 exactly and 2^63 - 1 not.
 ONLY_DIGITS = BeforeValidator(_only_digits)
-Id = Annotated[int, Field(strict=True, ge=1, lt=BEYOND_INT64)]
+Id = Annotated[int, Field(strict=True, ge=1, lt=BEYOND_INT64), BeforeValidator(_whole_number)]
 IdInUrl = Annotated[int, Field(ge=1, lt=BEYOND_INT64), ONLY_DIGITS]
 FlagInUrl = Annotated[bool, BeforeValidator(_true_or_false)]

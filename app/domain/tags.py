@@ -54,10 +54,10 @@ def ensure(session: Session, names: list[str]) -> dict[str, int]:
     if not names:
         return {}
     by_name = select(tags.c.name, tags.c.id).where(tags.c.name.in_(names))
-    known = dict(session.execute(by_name).tuples().all())
+    known = dict(session.execute(by_name).all())
     missing = sorted(set(names) - set(known))  # sorted: two posts with the same new tags must not wait in a circle
     if missing:
         rows = [{"name": name} for name in missing]
         session.execute(insert(session.connection(), tags).on_conflict_do_nothing(), rows)
-        known = dict(session.execute(by_name).tuples().all())
+        known = dict(session.execute(by_name).all())
     return known

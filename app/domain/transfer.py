@@ -281,7 +281,7 @@ class _Importer:
         for start in range(0, len(unknown), _IDS_IN_A_STATEMENT):
             chunk = unknown[start : start + _IDS_IN_A_STATEMENT]
             found = self.session.execute(select(users.c.email_key, users.c.id).where(users.c.email_key.in_(chunk)))
-            self.user_ids.update(dict(found.tuples().all()))
+            self.user_ids.update(dict(found.all()))
 
     def _user_id(self, number: int, email: str) -> int:
         user_id = self.user_ids.get(folded(email))

@@ -82,10 +82,14 @@ _PASSWORD_GRANT = _fields(
     client_id={"type": "string"},
 )
 _REFRESH_GRANT = _fields(
-    {"grant_type": {"type": "string", "const": "refresh_token"}, "refresh_token": _STRING}, client_id={"type": "string"}
+    {
+        "grant_type": {"type": "string", "const": "refresh_token"},
+        "refresh_token": {**_STRING, "examples": ["kV3c0n5tPz"]},
+    },
+    client_id={"type": "string"},
 )
 _REVOCATION = _fields(
-    {"token": {**_STRING, "description": "An access token or a refresh token."}},
+    {"token": {**_STRING, "description": "An access token or a refresh token.", "examples": ["kV3c0n5tPz"]}},
     token_type_hint={"type": "string"},
     client_id={"type": "string"},
 )

@@ -1,0 +1,46 @@
+"""The house rules that an import linter cannot see (it runs in `make architecture`)."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SOURCES = sorted(ROOT.glob("app/**/*.py"))
+LONGEST_MODULE = 400
+
+
+def test_the_walk_finds_the_sources():
+    """The tests below look at something."""
+    assert len(SOURCES) > 30
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_private_name_of_another_package(path):
+    """Names that begin with an underscore belong to who wrote them; frameworks change theirs without notice."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            names = [*(node.module or "").split("."), *(alias.name for alias in node.names)]
+        elif isinstance(node, ast.Import):
+            names = [part for alias in node.names for part in alias.name.split(".")]
+        else:
+            continue
+        assert not [name for name in names if name.startswith("_")], ast.unparse(node)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_modules_say_what_they_are_for_and_stay_short(path):
+    """A newcomer learns from the first line what a room is for, and can read it in one sitting."""
+    source = path.read_text()
+    assert ast.get_docstring(ast.parse(source)), "no docstring"
+    assert source.count("\n") <= LONGEST_MODULE
+
+
+def test_architecture_names_every_room():
+    """ARCHITECTURE.md lists each package of the application, in at most 80 lines."""
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    assert text.count("\n") <= 80
+    for package in sorted({path.parent.relative_to(ROOT) for path in SOURCES} - {Path("app")}):
+        assert f"`{package}/`" in text, package
+    for module in sorted(ROOT.glob("app/*.py")):
+        assert module.name == "__init__.py" or f"`app/{module.name}`" in text, module

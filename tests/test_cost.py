@@ -1,0 +1,62 @@
+"""What a request costs in queries and in trips to the thread pool: pinned, so that nobody adds one unawares."""
+
+import anyio.to_thread
+import pytest
+import sqlalchemy as sa
+
+READS = [
+    ("v1 post", "/v1/posts/{id}", True, 2),
+    ("v1 list", "/v1/posts?limit=100", True, 2),
+    ("v1 search", "/v1/posts?search=title", True, 2),
+    ("v1 user", "/v1/users/1", False, 1),
+    ("v2 post", "/v2/posts/{id}", False, 1),
+    ("v2 post with a token", "/v2/posts/{id}", True, 2),
+    ("v2 list", "/v2/posts?limit=100", False, 1),
+    ("v2 list with a token", "/v2/posts?limit=100", True, 2),
+    ("v2 list with every filter", "/v2/posts?q=t&tag=a&tag=b&author_id=1&sort=-score&published=true", False, 1),
+    ("v2 user", "/v2/users/1", False, 1),
+    ("v2 account", "/v2/users/me", True, 2),
+    ("v2 tags", "/v2/tags", False, 1),
+]
+
+
+@pytest.fixture
+def queries(database):
+    """The statements that reach the database, as they run."""
+    statements = []
+
+    def note(_connection, _cursor, statement, _parameters, _context, _executemany):
+        statements.append(statement)
+
+    sa.event.listen(database.engine, "before_cursor_execute", note)
+    yield statements
+    sa.event.remove(database.engine, "before_cursor_execute", note)
+
+
+@pytest.fixture
+def hops(monkeypatch):
+    """The functions that are sent to a thread, while they go there all the same."""
+    sent = []
+    run_sync = anyio.to_thread.run_sync
+
+    async def note(function, *args, **options):
+        sent.append(function)
+        return await run_sync(function, *args, **options)
+
+    monkeypatch.setattr(anyio.to_thread, "run_sync", note)
+    return sent
+
+
+@pytest.mark.parametrize(("path", "with_token", "expected"), [row[1:] for row in READS], ids=[row[0] for row in READS])
+def test_a_read_runs_a_fixed_number_of_queries_in_one_thread_hop(
+    client, steps, queries, hops, path, with_token, expected
+):
+    """However many rows a list has: one query, one more for a token, one trip to a thread."""
+    author = steps.person()
+    posts = [steps.post(author, title=f"title {number}", tags=["a", "b"]) for number in range(12)]
+    queries.clear()
+    hops.clear()
+    reply = client.get(path.format(id=posts[0]["id"]), headers=author.headers if with_token else {})
+    assert reply.status_code == 200
+    assert len(queries) == expected, queries
+    assert len(hops) == 1, hops

@@ -1,0 +1,173 @@
+"""Walks over every route of every version: documents, authentication, replies."""
+
+import itertools
+from typing import get_args, get_origin, get_type_hints
+
+import pytest
+from fastapi.routing import iter_route_contexts
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from app.api import VERSIONS
+from app.main import create_app
+from app.versioning import Reply
+from tests.conftest import make_settings
+
+OPERATION_IDS = {
+    "v1": [
+        "create_post",
+        "create_user",
+        "delete_post",
+        "get_post",
+        "get_user",
+        "list_posts",
+        "login",
+        "replace_post",
+        "update_post",
+        "vote",
+    ],
+    "v2": [
+        "change_password",
+        "create_post",
+        "create_token",
+        "create_user",
+        "delete_account",
+        "delete_post",
+        "delete_vote",
+        "get_account",
+        "get_post",
+        "get_user",
+        "list_posts",
+        "list_tags",
+        "put_vote",
+        "replace_post",
+        "revoke_token",
+        "update_account",
+        "update_post",
+    ],
+}
+# Whoever adds an operation that answers without a token says so here.
+OPEN_TO_ALL = {
+    "v1": {"create_user", "get_user", "login"},
+    "v2": {"create_user", "get_user", "create_token", "revoke_token", "list_posts", "get_post", "list_tags"},
+}
+versions = pytest.mark.parametrize("version", VERSIONS, ids=lambda version: version.name)
+
+
+@pytest.fixture(scope="module")
+def described(tmp_path_factory):
+    """An application for looking at: nothing is asked of its database."""
+    return create_app(make_settings(f"sqlite:///{tmp_path_factory.mktemp('described')}/none.db"))
+
+
+def operations(document):
+    """(method, path, operation) of a document."""
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            yield method.upper(), path, operation
+
+
+@versions
+def test_document_is_valid_openapi_3_1(described, version):
+    """A validator that knows the specification finds nothing wrong with the document."""
+    document = described.state.documents[version.name]
+    assert document["openapi"].startswith("3.1.")
+    OpenAPIV31SpecValidator(document).validate()
+
+
+@versions
+def test_document_says_whose_it_is(described, version):
+    """Licence, contact, servers and a description of every tag are there."""
+    document = described.state.documents[version.name]
+    assert document["info"]["license"]["identifier"] == "MIT"
+    assert document["info"]["contact"]["name"]
+    assert document["servers"] == [{"url": "/", "description": "The server this document came from."}]
+    used = {tag for *_, operation in operations(document) for tag in operation["tags"]}
+    assert used == {tag["name"] for tag in document["tags"] if tag["description"]}
+
+
+@versions
+def test_document_holds_the_served_routes_of_this_version_alone(described, version):
+    """What is documented is what is served under the prefix, no more and no less."""
+    served = {
+        (method, context.path)
+        for context in iter_route_contexts(described.routes)
+        if version.owns(context.path or "") and not context.path.endswith(("/docs", "/openapi.json"))
+        for method in context.methods
+    }
+    documented = {(method, path) for method, path, _ in operations(described.state.documents[version.name])}
+    assert documented == served
+
+
+@versions
+def test_operation_ids_are_stable(described, version):
+    """Generated clients name their methods after these."""
+    found = sorted(op["operationId"] for *_, op in operations(described.state.documents[version.name]))
+    assert found == OPERATION_IDS[version.name]
+
+
+@versions
+def test_every_operation_documents_its_refusals(described, version):
+    """401 with a token asked for, 422 with input, 413 with a body, 500 and 503 everywhere, each in the version's form."""
+    for method, path, operation in operations(described.state.documents[version.name]):
+        expected = {"500", "503"}
+        expected |= {"401"} if operation.get("security") else set()
+        expected |= {"422"} if operation.get("parameters") or "requestBody" in operation else set()
+        expected |= {"413"} if "requestBody" in operation else set()
+        assert expected <= set(operation["responses"]), f"{method} {path}"
+        for status, response in operation["responses"].items():
+            assert response["description"], f"{method} {path} {status}"
+            if status >= "400" and not (path.startswith("/v2/auth") and status == "400"):
+                assert list(response["content"]) == [version.errors.media_type], f"{method} {path} {status}"
+
+
+@versions
+def test_every_body_has_an_example(described, version):
+    """Whoever reads the docs sees a value for every field of a request and for every model of a reply."""
+    document = described.state.documents[version.name]
+    schemas = document["components"]["schemas"]
+    for *_, operation in operations(document):
+        bodies = [operation["requestBody"]] if "requestBody" in operation else []
+        for body in bodies:
+            for media in body["content"].values():
+                for form in media["schema"].get("oneOf", [media["schema"]]):
+                    model = schemas[form["$ref"].rsplit("/")[-1]] if "$ref" in form else form
+                    fields = [model["properties"][name] for name in model.get("required", [])]
+                    assert all(field.keys() & {"examples", "const", "enum"} for field in fields), model
+
+
+@versions
+def test_routes_reply_with_the_model_they_document(version):
+    """`Reply[X]` in the signature, which mypy checks, is `response_model=X`, which the document is made from."""
+    for context in iter_route_contexts(version.router.routes):
+        annotated = get_type_hints(context.endpoint)["return"]
+        if get_origin(annotated) is Reply:
+            assert get_args(annotated) == (context.response_model,), context.name
+
+
+@versions
+def test_without_a_token_only_the_open_operations_answer(client, version):
+    """Every other operation is 401, in the version's form, whatever the path and the body hold."""
+    for method, path, operation in operations(client.app.state.documents[version.name]):
+        reply = client.request(method, path.replace("{post_id}", "1").replace("{user_id}", "1"))
+        open_to_all = operation["operationId"] in OPEN_TO_ALL[version.name]
+        assert (reply.status_code != 401) == open_to_all, f"{method} {path}: {reply.status_code}"
+        if not open_to_all:
+            assert reply.headers["www-authenticate"] == "Bearer"
+            assert reply.headers["content-type"] == version.errors.media_type
+
+
+@versions
+def test_a_bad_token_is_refused_wherever_a_token_may_be_sent(client, version):
+    """An operation that takes a token never falls back to treating its sender as nobody."""
+    for method, path, operation in operations(client.app.state.documents[version.name]):
+        if "security" in operation:
+            for value in ("Bearer nonsense", "Bearer", "Basic dTpw", "nonsense"):
+                target = path.replace("{post_id}", "1").replace("{user_id}", "1")
+                reply = client.request(method, target, headers={"Authorization": value})
+                assert reply.status_code == 401, f"{method} {path} {value}"
+
+
+def test_no_two_versions_share_a_name():
+    """A version's name is its label everywhere."""
+    for one, other in itertools.combinations(VERSIONS, 2):
+        assert one.name != other.name
