@@ -24,6 +24,8 @@ lint: $(VENV)/installed-dev ## Check format, habits, and the container's files
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/hadolint Dockerfile
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec compose.yaml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/ci.yml
 
 types: $(VENV)/installed-dev ## Check types (mypy strict)
 	$(BIN)/mypy
