@@ -25,7 +25,7 @@ from app.versioning import Installation, install
 
 _INFO = {
     "servers": [{"url": "/", "description": "The server this document came from."}],
-    "contact": {"name": "Tandem maintainers", "url": "https://example.org/tandem"},
+    "contact": {"name": "The Tandem maintainers"},
     "license_info": {"name": "MIT", "identifier": "MIT"},
 }
 

@@ -71,18 +71,18 @@ def build_router(
     if docs_enabled:
 
         @router.get("/")
-        async def portal() -> Response:
+        async def portal(request: Request) -> Response:
             """The front page: which versions there are."""
             items = "".join(
                 f"<li><strong>{version.name}</strong> ({escape(version.status)}): {escape(version.summary)} "
                 f'<a href="{version.prefix}/docs">docs</a>, <a href="{version.prefix}/openapi.json">OpenAPI</a></li>'
                 for version in versions
             )
-            newest = versions[-1].prefix
+            newest = f"{str(request.base_url).rstrip('/')}{versions[-1].prefix}"
             return _page(
                 "Tandem",
                 f"<p>One service, {len(versions)} API generations.</p><ul>{items}</ul>"
-                f"<p>A first request:</p><pre>curl {newest}/posts</pre>"
+                f"<p>A first request:</p><pre>curl {escape(newest)}/posts</pre>"
                 '<p>Health: <a href="/livez">/livez</a>, <a href="/readyz">/readyz</a>. '
                 'Versions as JSON: <a href="/versions">/versions</a>.</p>',
             )

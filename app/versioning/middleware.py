@@ -133,7 +133,11 @@ class Boundary:
             await self.render(problem, Request(scope))(scope, receive, send)
         finally:
             if "route" in scope:
-                scope["state"]["route"] = f"{version.prefix if version else ''}{scope['route'].path}"
+                # A route of a version's router does not know the prefix it was included with.
+                template = scope["route"].path
+                scope["state"]["route"] = (
+                    version.prefix + template if version and not version.owns(template) else template
+                )
 
     def _refusal(self, headers: Headers) -> Problem | None:
         if "*" not in self.allowed_hosts and not _host_allowed(headers.get("host", ""), self.allowed_hosts):
