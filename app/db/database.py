@@ -86,6 +86,8 @@ class Database:
 
         `on_wait` is called with a line for a person each time the database did not answer.
         """
+        if self.engine.dialect.name == "sqlite":
+            seconds = 0  # a file that cannot be opened now will not come up later
         deadline = time.monotonic() + seconds
         where = self.url.render_as_string(hide_password=True)
         while True:
