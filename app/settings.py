@@ -15,6 +15,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+from app.db import masked
+
 MINIMUM_SECRET_BYTES = 32
 CommaSeparated = Annotated[tuple[str, ...], NoDecode]
 
@@ -76,6 +78,11 @@ class Settings(BaseSettings):
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _lower(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(host.lower() for host in value)
+
     @field_validator("log_format", mode="before")
     @classmethod
     def _empty_is_unset(cls, value: object) -> object:
@@ -119,26 +126,37 @@ class Settings(BaseSettings):
 
     @property
     def masked_database_url(self) -> str:
-        return make_url(self.database_url).render_as_string(hide_password=True)
+        return masked(make_url(self.database_url))
 
 
 def load_settings(**overrides: Any) -> Settings:
     """Settings from all sources, with a SECRET_KEY in any case. Raises SettingsError: one line a person can act on."""
     try:
         settings = Settings(**overrides)
+    except UnicodeDecodeError:
+        raise SettingsError(".env is not UTF-8 text") from None
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         name = ".".join(str(part) for part in first["loc"]).upper()
         message = first["msg"].removeprefix("Value error, ")
         raise SettingsError(f"{name}: {message}" if name else message) from None
-    key = settings.secret_key.get_secret_value()
-    if key and len(key.encode()) < MINIMUM_SECRET_BYTES:
-        raise SettingsError(f"SECRET_KEY is shorter than {MINIMUM_SECRET_BYTES} bytes; try: openssl rand -hex 32")
-    if not key:
+    if not settings.secret_key.get_secret_value():
         if settings.production:
             raise SettingsError("SECRET_KEY is not set; production needs one, try: openssl rand -hex 32")
         settings = settings.model_copy(update={"secret_key": SecretStr(_development_key(settings))})
+    if len(settings.secret_key.get_secret_value().encode()) < MINIMUM_SECRET_BYTES:
+        where = "SECRET_KEY" if _configured("SECRET_KEY") else f"the key in {development_key_file(settings)}"
+        raise SettingsError(f"{where} is shorter than {MINIMUM_SECRET_BYTES} bytes; try: openssl rand -hex 32")
     return settings
+
+
+def _configured(name: str) -> str | None:
+    """Where a setting was given a value other than nothing: "environment", ".env", or None."""
+    given = {key.upper(): value for key, value in os.environ.items()}
+    if given.get(name):
+        return "environment"
+    in_file = {key.upper(): value for key, value in dotenv_values(str(Settings.model_config.get("env_file"))).items()}
+    return ".env" if in_file.get(name) else None
 
 
 def development_key_file(settings: Settings) -> Path:
@@ -168,16 +186,13 @@ def _development_key(settings: Settings) -> str:
 
 def describe_settings(settings: Settings) -> list[tuple[str, str, str]]:
     """(name, value, source) of every setting in force; secrets masked."""
-    env_file = Settings.model_config.get("env_file")
-    in_file = {name.upper() for name in dotenv_values(str(env_file))}
-    in_environment = {name.upper() for name in os.environ}
     rows = []
     for field in Settings.model_fields:
         name, value = field.upper(), getattr(settings, field)
-        source = "environment" if name in in_environment else ".env" if name in in_file else "default"
+        source = _configured(name) or "default"
         if field == "secret_key":
             value = "********"
-            source = str(development_key_file(settings)) if source == "default" else source
+            source = _configured(name) or str(development_key_file(settings))
         elif field == "database_url":
             value = settings.masked_database_url
         elif isinstance(value, tuple):

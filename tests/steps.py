@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
-from fastapi.testclient import TestClient
+from httpx2 import Client
 
 PASSWORD = "correct horse"
 _numbers = count(1)
@@ -22,7 +22,7 @@ class Person:
 class Steps:
     """Each step asserts its own success and gives what the API said."""
 
-    def __init__(self, client: TestClient) -> None:
+    def __init__(self, client: Client) -> None:
         self.client = client
 
     def person(self, email: str | None = None, **fields: Any) -> Person:

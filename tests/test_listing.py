@@ -49,7 +49,8 @@ def test_walks_in_both_directions_and_by_offset_meet_every_row_once_in_order(dat
 
 def walk(connection, listing, limit, *, backward):
     """All items in the listing's order, page by page from the one end or the other."""
-    found, position, more = [], None, True
+    found: list[posts.PostView] = []
+    position, more = None, True
     while more:
         page, more = listing.seek(connection, position=position, backward=backward, limit=limit)
         found = page + found if backward else found + page

@@ -101,7 +101,7 @@ def upgrade() -> None:
         sa.Column("post_id", _ID, nullable=False),
         sa.Column("value", sa.SmallInteger(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.CheckConstraint("value IN (-1, 1)", name="ck_votes_value"),
+        sa.CheckConstraint("value IN (-1, 1)", name=op.f("ck_votes_value")),
         sa.ForeignKeyConstraint(["post_id"], ["posts.id"], name="fk_votes_post_id_posts", ondelete="CASCADE"),
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name="fk_votes_user_id_users", ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("user_id", "post_id", name="pk_votes"),

@@ -2,7 +2,7 @@
 
 from sqlalchemy.engine import Connection
 
-from app.db.database import Database, DatabaseUnavailable
+from app.db.database import Database, DatabaseUnavailable, masked
 from app.db.errors import Violation, is_unavailable, violation
 
-__all__ = ["Connection", "Database", "DatabaseUnavailable", "Violation", "is_unavailable", "violation"]
+__all__ = ["Connection", "Database", "DatabaseUnavailable", "Violation", "is_unavailable", "masked", "violation"]

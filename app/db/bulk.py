@@ -5,12 +5,17 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
+import psycopg2
 from sqlalchemy import Table, insert
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import IntegrityError
 
 
 def insert_many(connection: Connection, table: Table, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Insert rows given as values in the order of `columns`: COPY on PostgreSQL, one prepared INSERT on SQLite."""
+    """Insert rows given as values in the order of `columns`: COPY on PostgreSQL, one prepared INSERT on SQLite.
+
+    Raises sqlalchemy.exc.IntegrityError on either.
+    """
     if connection.dialect.name != "postgresql":
         connection.execute(insert(table), [dict(zip(columns, row, strict=True)) for row in rows])
         return
@@ -19,5 +24,9 @@ def insert_many(connection: Connection, table: Table, columns: Sequence[str], ro
     buffer.seek(0)
     driver_connection = connection.connection.driver_connection
     assert driver_connection is not None
+    copy = f"COPY {table.name} ({', '.join(columns)}) FROM STDIN WITH (FORMAT csv)"
     with driver_connection.cursor() as cursor:
-        cursor.copy_expert(f"COPY {table.name} ({', '.join(columns)}) FROM STDIN WITH (FORMAT csv)", buffer)
+        try:
+            cursor.copy_expert(copy, buffer)
+        except psycopg2.IntegrityError as error:
+            raise IntegrityError(copy, None, error) from error  # as SQLAlchemy reports it for a statement of its own

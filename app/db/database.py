@@ -8,13 +8,19 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import event
-from sqlalchemy.engine import Connection, Engine, make_url
+from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 
 class DatabaseUnavailable(Exception):
     """The database did not answer in time; the message is one line."""
+
+
+def masked(url: URL) -> str:
+    """The URL for people to read, its passwords replaced by ***."""
+    hidden = {name: "***" for name in url.query if "password" in name.lower()}
+    return url.update_query_dict(hidden).render_as_string(hide_password=True)
 
 
 class Database:
@@ -89,7 +95,7 @@ class Database:
         if self.engine.dialect.name == "sqlite":
             seconds = 0  # a file that cannot be opened now will not come up later
         deadline = time.monotonic() + seconds
-        where = self.url.render_as_string(hide_password=True)
+        where = masked(self.url)
         while True:
             try:
                 with self.read() as connection:

@@ -46,8 +46,10 @@ class Accounts:
             with self.database.read() as connection:
                 return users.credentials(connection, email)
 
-        def begin(user_id: int, new_hash: str | None) -> Login:
+        def begin(user_id: int, verified_hash: str | None, new_hash: str | None) -> Login:
             with self.database.write() as session:
+                if users.lock_password_hash(session, user_id) != verified_hash:
+                    raise errors.invalid_credentials()  # changed, or the account deleted, while this one was hashing
                 if new_hash is not None:
                     users.set_password_hash(session, user_id, new_hash)
                 claims = sessions.begin(session, user_id, lifetime)
@@ -58,7 +60,7 @@ class Accounts:
         fits, new_hash = await self.hasher.verify(password, found.password_hash if found else None)
         if found is None or not fits:
             raise errors.invalid_credentials()
-        return await run_sync(begin, found.user_id, new_hash)
+        return await run_sync(begin, found.user_id, found.password_hash, new_hash)
 
     async def change_password(self, claims: Claims, *, current: str, new: str) -> None:
         """Set a new password and end every other session of the account.
@@ -72,6 +74,8 @@ class Accounts:
 
         def store(password_hash: str) -> None:
             with self.database.write() as session:
+                if users.lock_password_hash(session, claims.user_id) != found.password_hash:
+                    raise errors.invalid_credentials()
                 sessions.authenticate(session.connection(), claims)
                 users.set_password_hash(session, claims.user_id, password_hash)
                 sessions.end_others(session, claims)

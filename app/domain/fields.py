@@ -7,7 +7,7 @@ import re
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, StringConstraints, WithJsonSchema
+from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 _RFC3339 = re.compile(
@@ -23,16 +23,14 @@ def only_integers(value: object) -> object:
 
 
 def _rfc3339(value: object) -> object:
-    if isinstance(value, str):
-        try:
-            if not _RFC3339.fullmatch(value):
-                raise ValueError
-            return datetime.fromisoformat(value.upper()).astimezone(UTC)
-        except (ValueError, OverflowError):
-            raise PydanticCustomError(
-                "datetime_parsing", "Input should be an RFC 3339 date-time with a zone, such as 2026-01-31T12:00:00Z"
-            ) from None
-    return value
+    try:
+        if not isinstance(value, str) or not _RFC3339.fullmatch(value):
+            raise ValueError
+        return datetime.fromisoformat(value.upper()).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise PydanticCustomError(
+            "datetime_parsing", "Input should be an RFC 3339 date-time with a zone, such as 2026-01-31T12:00:00Z"
+        ) from None
 
 
 # Anything UTF-8 can carry but NUL, which PostgreSQL cannot store; lone surrogates fail as soon as a pattern is checked.
@@ -49,6 +47,9 @@ Email = Annotated[
         ),
     ),
 ]
+# At least 8 characters where a password is chosen; older accounts may have shorter ones.
+Password = Annotated[Text, Field(min_length=8, max_length=1024)]
+DisplayName = Annotated[Text, Field(min_length=1, max_length=100)]
 TagName = Annotated[str, StringConstraints(strict=True, pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
 # RFC 3339 with a zone, kept in UTC.
 Moment = Annotated[datetime, BeforeValidator(_rfc3339), WithJsonSchema({"type": "string", "format": "date-time"})]

@@ -12,6 +12,7 @@ content alone and not on ids. Passwords, bios and sessions are no part of a dump
 
 import gzip
 import json
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -27,7 +28,7 @@ from sqlalchemy.orm import Session
 
 from app.db.bulk import insert_many
 from app.domain.clock import now
-from app.domain.fields import Email, Moment, TagName, Text, VoteValue
+from app.domain.fields import DisplayName, Email, Moment, TagName, Text, VoteValue
 from app.domain.models import post_tags, posts, tags, users, votes
 from app.domain.tags import ensure as ensure_tags
 from app.domain.text import folded
@@ -52,7 +53,7 @@ class UserRecord(BaseModel):
 
     type: Literal["user"]
     email: Email
-    display_name: Annotated[Text, Field(min_length=1, max_length=100)] | None
+    display_name: DisplayName | None
     created_at: Moment
 
 
@@ -151,7 +152,7 @@ def _records(lines: Iterable[bytes]) -> Iterator[tuple[int, Record]]:
         found = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(step) for step in found["loc"][1:])
         raise DumpError(f"line {number}: {where}{': ' if where else ''}{found['msg']}") from None
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise DumpError(f"line {number + 1}: the file is damaged: {error}") from None
 
 

@@ -122,6 +122,11 @@ def credentials_of(connection: Connection, user_id: int) -> Credentials:
     return Credentials._make(row)
 
 
+def lock_password_hash(session: Session, user_id: int) -> str | None:
+    """The hash that counts, which nobody changes until the transaction ends; None without a password or a user."""
+    return session.scalar(select(users.c.password_hash).where(users.c.id == user_id).with_for_update())
+
+
 def set_password_hash(session: Session, user_id: int, password_hash: str) -> None:
     session.execute(update(users).where(users.c.id == user_id).values(password_hash=password_hash, updated_at=now()))
 

@@ -55,6 +55,11 @@ class RequestContext:
         state = scope.setdefault("state", {})
         state["request_id"] = request_id
         method, status = scope["method"], 500
+        if method == "HEAD":
+            # HEAD answers wherever GET does, with the same headers (RFC 9110, section 9.3.2), compressed ones too: so
+            # it is a GET to everything within. The server's own scope must go on saying HEAD.
+            scope = {**scope, "method": "GET"}
+            send = _without_body(send)
         version = version_of(scope["path"], self.versions)
 
         async def send_with_headers(message: Message) -> None:
@@ -86,7 +91,7 @@ class RequestContext:
 
 
 class Boundary:
-    """The last ring before the routes: the host, the size of the body, HEAD, trailing slashes, and bugs."""
+    """The last ring before the routes: the host, the size of the body, trailing slashes, and bugs."""
 
     def __init__(
         self,
@@ -106,10 +111,7 @@ class Boundary:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        scope = dict(scope)  # the server's own must go on saying HEAD, and the path that was asked for
-        if scope["method"] == "HEAD":
-            scope["method"] = "GET"  # HEAD answers wherever GET does, with the same headers (RFC 9110, 9.3.2)
-            send = _without_body(send)
+        scope = dict(scope)  # the outer rings go on seeing the path that was asked for
         if (refusal := self._refusal(Headers(scope=scope))) is not None:
             await self.render(refusal, Request(scope))(scope, receive, send)
             return

@@ -11,15 +11,13 @@ from app.api.services import Core, Db
 from app.api.v2.auth import Caller
 from app.api.v2.media import JSON, MERGE_PATCH
 from app.domain import sessions, users
-from app.domain.fields import Email, Text
+from app.domain.fields import DisplayName, Email, Password, Text
 from app.domain.users import ProfileChanges, UserView
 from app.versioning import Reply
 from app.versioning.openapi import merge_patch_body, refusals, response_headers
 
 router = APIRouter(prefix="/users", tags=["users"])
 
-Password = Annotated[Text, Field(min_length=8, max_length=1024)]
-DisplayName = Annotated[Text, Field(min_length=1, max_length=100)]
 Bio = Annotated[Text, Field(max_length=2000)]
 
 

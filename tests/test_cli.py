@@ -1,0 +1,406 @@
+"""The `tandem` command: what it does, what it prints, how it fails."""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
+from typing import NamedTuple
+
+import pytest
+import sqlalchemy as sa
+import typer
+from fastapi.testclient import TestClient
+from typer.testing import CliRunner
+
+from app import cli
+from app.main import create_app
+from tests.conftest import SECRET, make_settings
+from tests.steps import PASSWORD, Steps
+from tests.test_migrations import ROOT, new_database
+
+pytestmark = pytest.mark.usefixtures("scratch")
+
+COMMANDS = {
+    ("serve",): "Serve both versions over HTTP",
+    ("import",): "Take in a dump",
+    ("export",): "Write everything as a dump",
+    ("openapi",): "Print the OpenAPI document",
+    ("settings",): "Show every setting in force",
+    ("db",): "migrations",
+    ("db", "upgrade"): "Bring the schema forward",
+    ("db", "downgrade"): "Take the schema back",
+    ("db", "current"): "Show the revision",
+    ("db", "check"): "Exit with 1",
+    ("users",): "Accounts",
+    ("users", "create"): "Make an account",
+    ("users", "promote"): "administrator",
+    ("users", "set-password"): "Set an account's password",
+}
+
+
+class Result(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+def tandem(*arguments, **environment):
+    """What `tandem …` does, through its own entry point, in this process: quicker by the second that starting takes."""
+    out, err = StringIO(), StringIO()
+    code: Any = 0
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.setattr(sys, "argv", ["tandem", *map(str, arguments)])
+        for name, value in {"SECRET_KEY": SECRET, "BCRYPT_ROUNDS": "4", **environment}.items():
+            patch.setenv(name, str(value))
+        try:
+            cli.main()
+        except SystemExit as end:
+            code = end.code or 0
+    return Result(code, out.getvalue(), err.getvalue())
+
+
+def tandem_process(*arguments, **environment):
+    """As `tandem`, in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-m", "app.cli", *map(str, arguments)],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "SECRET_KEY": SECRET, "BCRYPT_ROUNDS": "4", **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return Result(done.returncode, done.stdout, done.stderr)
+
+
+def one_line(result):
+    """The line a command failed with: the whole of standard error, but for a progress bar."""
+    assert result.code == 1, result
+    assert "Traceback" not in result.err
+    *before, last = result.err.strip().splitlines()
+    assert all(not line.strip() or line.lstrip().startswith(("importing", "exporting")) for line in before), result.err
+    assert last.startswith("tandem: ")
+    return last.removeprefix("tandem: ")
+
+
+@pytest.fixture
+def there(database_url, tmp_path):
+    """The environment that leads to an empty, migrated database of one's own."""
+    with new_database(database_url, tmp_path) as url:
+        yield {"DATABASE_URL": url, "DATABASE_CONNECT_WAIT": "0"}
+
+
+@pytest.fixture
+def no_database():
+    return {"DATABASE_URL": "postgresql://u:hush@127.0.0.1:1/name", "DATABASE_CONNECT_WAIT": "0"}
+
+
+def test_in_processes_of_its_own(scratch):
+    """As a person runs it: output and errors go where they belong, and a failure has one line and no traceback."""
+    there = {"DATABASE_URL": f"sqlite:///{scratch}/folder/tandem.db"}
+    early = tandem_process("users", "create", "ada@example.com", TANDEM_PASSWORD=PASSWORD, **there)
+    assert one_line(early) == "the database is not at the newest migration; run: tandem db upgrade"
+    assert early.out == ""
+    assert tandem_process("db", "upgrade", **there) == (0, "at 0001 (newest)\n", "")
+    made = tandem_process("users", "create", "ada@example.com", TANDEM_PASSWORD=PASSWORD, **there)
+    assert made == (0, "user 1 made\n", "")
+
+
+def test_without_a_command_it_shows_its_help():
+    """`tandem` alone lists the commands and counts as wrong usage, in a process as in here."""
+    shown = tandem_process()
+    assert (shown.code, shown.err) == (2, "") or (shown.code, shown.out) == (2, "")
+    text = shown.out + shown.err
+    assert all(re.search(rf"\b{command[0]}\b", text) for command in COMMANDS)
+    assert "tandem db upgrade && tandem serve" in " ".join(text.split())
+
+
+def test_the_list_of_commands_is_complete():
+    """What these tests call every command is every command."""
+
+    def below(group, path=()):
+        for name, command in group.commands.items():
+            yield (*path, name)
+            if hasattr(command, "commands"):
+                yield from below(command, (*path, name))
+
+    assert set(below(typer.main.get_command(cli.app))) == set(COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_help(scratch, command):
+    """Every command explains itself, and asks for nothing to do so."""
+    shown = tandem(*command, "--help", DATABASE_URL="nonsense")
+    assert shown.code == 0
+    assert shown.err == ""
+    assert re.search(rf"^ *Usage: .*tandem {' '.join(command)} ", shown.out, re.MULTILINE)
+    assert COMMANDS[command] in shown.out
+    assert not list(scratch.iterdir())
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("fly",),
+        ("db", "fly"),
+        ("serve", "--fly"),
+        ("serve", "--port", "http"),
+        ("import",),
+        ("export", "a", "b"),
+        ("db", "downgrade"),
+        ("openapi",),
+        ("openapi", "v3"),
+        ("users", "promote"),
+        ("users", "create", "no e-mail"),
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage(arguments):
+    """What cannot be meant exits with 2 and the usage, on standard error."""
+    result = tandem(*arguments, TANDEM_PASSWORD=PASSWORD)
+    assert (result.code, result.out) == (2, "")
+    assert re.match(r"Usage: .*tandem ", result.err)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("serve",),
+        ("serve", "--workers", "2"),
+        ("db", "upgrade"),
+        ("db", "downgrade", "base"),
+        ("db", "current"),
+        ("db", "check"),
+        ("import", __file__),
+        ("export", "a.jsonl"),
+        ("users", "create", "a@b.example"),
+        ("users", "promote", "a@b.example"),
+        ("users", "set-password", "a@b.example"),
+    ],
+    ids=" ".join,
+)
+def test_no_database(no_database, scratch, arguments):
+    """Where no database answers, every command that needs one says so in one line that hides the password."""
+    line = one_line(tandem(*arguments, TANDEM_PASSWORD=PASSWORD, **no_database))
+    assert line.startswith("the database postgresql+psycopg2://u:***@127.0.0.1:1/name does not answer: ")
+    assert not list(scratch.iterdir())
+
+
+def test_waiting_for_the_database(no_database):
+    """With time to wait, each attempt is told in a line before the failure."""
+    result = tandem("db", "current", **{**no_database, "DATABASE_CONNECT_WAIT": "0.01"})
+    first, last = result.err.splitlines()
+    assert first.startswith("waiting for the database postgresql+psycopg2://u:***@127.0.0.1:1/name, ")
+    assert last.startswith("tandem: the database")
+    assert result.code == 1
+
+
+@pytest.mark.parametrize(
+    "arguments", [("serve",), ("db", "upgrade"), ("export", "a"), ("openapi", "v1"), ("settings",)], ids=" ".join
+)
+def test_refused_settings(arguments):
+    """A refused setting is one line from every command."""
+    assert one_line(tandem(*arguments, PORT="many")).startswith("PORT: ")
+
+
+def test_a_file_that_is_no_database(scratch):
+    """A file of something else in the database's place is one line."""
+    (scratch / "tandem.db").write_text("something else\n" * 1000)
+    line = one_line(tandem("db", "current", DATABASE_URL=f"sqlite:///{scratch}/tandem.db"))
+    assert line == "the database refused: file is not a database"
+
+
+def test_db_commands(database_url, tmp_path):
+    """`current` and `check` tell the state, `upgrade` may be repeated, `downgrade` goes back."""
+    with new_database(database_url, tmp_path, migrated=False) as url:
+        there = {"DATABASE_URL": url}
+        assert tandem("db", "current", **there) == (0, "at nothing, newest is 0001\n", "")
+        assert one_line(tandem("export", "a.jsonl", **there)).endswith("run: tandem db upgrade")
+        assert tandem("db", "upgrade", **there) == (0, "at 0001 (newest)\n", "")
+        assert tandem("db", "upgrade", **there) == (0, "at 0001 (newest)\n", "")
+        checked = tandem("db", "check", **there)
+        assert checked.code == 0
+        assert checked.out.endswith("the database has the tables that the code describes\n")
+        assert one_line(tandem("db", "upgrade", "fly", **there)) == "Can't locate revision identified by 'fly'"
+        assert tandem("db", "downgrade", "base", **there) == (0, "at nothing, newest is 0001\n", "")
+        assert tandem("db", "check", **there).code == 1
+
+
+def test_db_check_fails_on_drift(there):
+    """`check` exits with 1 and one line when the tables are not those of the code."""
+    engine = sa.create_engine(make_settings(there["DATABASE_URL"]).database_url, poolclass=sa.NullPool)
+    with engine.begin() as connection:
+        connection.execute(sa.text("ALTER TABLE users ADD COLUMN shoe_size INTEGER"))
+    assert "shoe_size" in one_line(tandem("db", "check", **there))
+
+
+def test_db_by_steps(there):
+    """`downgrade` and `upgrade` take relative revisions."""
+    assert tandem("db", "downgrade", "-1", **there) == (0, "at nothing, newest is 0001\n", "")
+    assert tandem("db", "upgrade", "+1", **there) == (0, "at 0001 (newest)\n", "")
+
+
+def test_users_create(there):
+    """An account made here logs in through both versions, shows its name, and cannot be made twice in any case."""
+    made = tandem("users", "create", "Ada@Example.com", "--display-name", "Ada", TANDEM_PASSWORD=PASSWORD, **there)
+    assert made == (0, "user 1 made\n", "")
+    again = tandem("users", "create", "ada@EXAMPLE.com", TANDEM_PASSWORD=PASSWORD, **there)
+    assert one_line(again) == "An account with this e-mail already exists"
+    with TestClient(create_app(make_settings(there["DATABASE_URL"]))) as client:
+        headers = Steps(client).log_in("ada@example.com")
+        account = client.get("/v2/users/me", headers=headers).json()
+        assert (account["email"], account["display_name"]) == ("Ada@Example.com", "Ada")
+        form = {"username": "ada@example.com", "password": PASSWORD}
+        assert client.post("/v1/login", data=form).status_code == 200
+
+
+@pytest.mark.parametrize("password", ["", "7 chars", "x" * 1025])
+@pytest.mark.parametrize("command", ["create", "set-password"])
+def test_passwords_refused(there, command, password):
+    """A password of fewer than 8 or more than 1,024 characters is refused, and not repeated."""
+    result = tandem("users", command, "ada@example.com", "--password", password, **there)
+    assert result.code == 2
+    assert "8 to 1024 characters" in result.err
+    assert not password or password not in result.err
+
+
+@pytest.mark.parametrize("name", ["", "x" * 101, "a\x00b"], ids=["empty", "long", "NUL"])
+def test_display_names_refused(there, name):
+    """A name that the API would refuse, and an import as well, is wrong usage here."""
+    done = tandem("users", "create", "ada@example.com", "--display-name", name, TANDEM_PASSWORD=PASSWORD, **there)
+    assert done.code == 2
+    assert "--display-name" in done.err
+
+
+def test_password_prompt(there):
+    """Without TANDEM_PASSWORD the password is asked for twice, not shown, and asked again when the two differ."""
+    typed = f"{PASSWORD}\nanother one\n{PASSWORD}\n{PASSWORD}\n"
+    environment = {**there, "SECRET_KEY": SECRET, "BCRYPT_ROUNDS": "4"}
+    result = CliRunner().invoke(cli.app, ["users", "create", "ada@example.com"], input=typed, env=environment)
+    assert result.exit_code == 0, result.output
+    assert result.output.count("Password") == 2
+    assert PASSWORD not in result.output
+    with TestClient(create_app(make_settings(there["DATABASE_URL"]))) as client:
+        assert Steps(client).log_in("ada@example.com")
+
+
+def test_users_promote(there):
+    """`promote` and `--admin` make administrators, who log in as before; an unknown e-mail is one line."""
+    assert tandem("users", "create", "ada@example.com", TANDEM_PASSWORD=PASSWORD, **there).code == 0
+    assert tandem("users", "create", "bob@example.com", TANDEM_PASSWORD=PASSWORD, **there).code == 0
+    assert tandem("users", "create", "cyd@example.com", "--admin", TANDEM_PASSWORD=PASSWORD, **there).code == 0
+    assert tandem("users", "promote", "ADA@example.com", **there) == (0, "promoted\n", "")
+    assert one_line(tandem("users", "promote", "dan@example.com", **there)) == "No such user"
+    app = create_app(make_settings(there["DATABASE_URL"]))
+    with TestClient(app) as client:
+        with app.state.services.database.read() as connection:
+            rows = connection.exec_driver_sql("SELECT email, is_admin FROM users ORDER BY email").all()
+        assert [(email, bool(admin)) for email, admin in rows] == [
+            ("ada@example.com", True),
+            ("bob@example.com", False),
+            ("cyd@example.com", True),
+        ]
+        assert Steps(client).log_in("ada@example.com")
+
+
+def test_users_set_password(there):
+    """A new password counts at once, the old one no more, and every session of that account alone has ended."""
+    with TestClient(create_app(make_settings(there["DATABASE_URL"]))) as client:
+        steps = Steps(client)
+        ada, bob = steps.person("ada@example.com"), steps.person("bob@example.com")
+        refresh = steps.tokens(ada.email)["refresh_token"]
+        done = tandem("users", "set-password", "ADA@example.com", TANDEM_PASSWORD="battery staple", **there)
+        assert done == (0, "password set; every session of the account has ended\n", "")
+        assert client.get("/v2/users/me", headers=ada.headers).status_code == 401
+        assert client.get("/v1/posts", headers=ada.headers).status_code == 401
+        form = {"grant_type": "refresh_token", "refresh_token": refresh}
+        assert client.post("/v2/auth/token", data=form).status_code == 400
+        assert client.get("/v2/users/me", headers=bob.headers).status_code == 200
+        form = {"username": ada.email, "password": PASSWORD}
+        assert client.post("/v1/login", data=form).status_code == 403
+        assert steps.log_in(ada.email, "battery staple")
+    unknown = tandem("users", "set-password", "cyd@example.com", TANDEM_PASSWORD=PASSWORD, **there)
+    assert one_line(unknown) == "No such user"
+
+
+def test_an_imported_person_logs_in_once_a_password_is_set(there, scratch):
+    """Imported people cannot log in, with no password at all, until `set-password` gives them one."""
+    record = {"type": "user", "email": "ada@example.com", "display_name": None, "created_at": "2026-01-01T00:00:00Z"}
+    (scratch / "dump.jsonl").write_text(json.dumps(record) + "\n")
+    done = tandem("import", "dump.jsonl", **there)
+    assert (done.code, done.out) == (0, "imported 1 users, 0 posts, 0 votes\n")
+    with TestClient(create_app(make_settings(there["DATABASE_URL"]))) as client:
+        for password in (PASSWORD, "None", " "):
+            form = {"username": "ada@example.com", "password": password}
+            assert client.post("/v1/login", data=form).status_code == 403
+        tandem("users", "set-password", "ada@example.com", TANDEM_PASSWORD=PASSWORD, **there)
+        assert Steps(client).log_in("ada@example.com")
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_openapi(scratch, version):
+    """The document printed is the one served, without a database and also when the docs are off."""
+    printed = tandem("openapi", version, DOCS_ENABLED="false", DATABASE_URL="postgresql://127.0.0.1:1/name")
+    assert (printed.code, printed.err) == (0, "")
+    with TestClient(create_app(make_settings(f"sqlite:///{scratch}/t.db"))) as client:
+        assert json.loads(printed.out) == client.get(f"/{version}/openapi.json").json()
+
+
+def test_settings(scratch):
+    """Every setting is shown with its value and source, the secret and the database's password never."""
+    (scratch / ".env").write_text("WORKERS=3\nCORS_ORIGINS=https://a.example, https://b.example\n")
+    url = "postgresql://u:hush@h/name"
+    shown = tandem("settings", DATABASE_URL=url, COLUMNS="200")
+    assert (shown.code, shown.err) == (0, "")
+    rows = [re.split(r"\s{2,}", line.strip()) for line in shown.out.splitlines()]
+    found = {row[0]: row[1:] for row in rows}
+    assert found["PORT"] == ["8000", "default"]
+    assert found["WORKERS"] == ["3", ".env"]
+    assert found["CORS_ORIGINS"] == ["https://a.example,https://b.example", ".env"]
+    assert found["SECRET_KEY"] == ["********", "environment"]
+    assert found["DATABASE_URL"] == ["postgresql+psycopg2://u:***@h/name", "environment"]
+    assert set(found) == {"setting", *(field.upper() for field in type(make_settings(url)).model_fields)}
+    assert SECRET not in shown.out
+    assert "hush" not in shown.out
+
+
+def test_settings_names_the_file_of_a_generated_key(scratch, monkeypatch):
+    """Where the key was generated, the source is the file that keeps it."""
+    monkeypatch.delenv("SECRET_KEY", raising=False)
+    shown = CliRunner().invoke(cli.app, ["settings"])
+    assert re.search(r"^SECRET_KEY +\*{8} +data/secret_key *$", shown.output, re.MULTILINE)
+    assert (scratch / "data" / "secret_key").read_text() not in shown.output
+
+
+def test_serve_refuses_a_taken_port(scratch):
+    """A port that somebody listens on is one line, whatever the number of workers."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        line = one_line(tandem("serve", "--port", port, "--workers", 2, DATABASE_URL=f"sqlite:///{scratch}/t.db"))
+    assert line == f"cannot listen on 127.0.0.1:{port}: Address already in use"
+
+
+@pytest.mark.parametrize("option", [("--port", "65536"), ("--workers", "0")], ids=" ".join)
+def test_serve_options_are_settings(option):
+    """What the command line gives is checked as the setting it stands for."""
+    assert one_line(tandem("serve", *option)).startswith(option[0].removeprefix("--").upper())
+
+
+def test_serve_greets(live_server):
+    """The first lines name where both versions, the docs and a first request are."""
+    greeting = live_server.log.read_text().partition("{")[0]
+    for path in ("/v1", "/v2", "/v1/docs", "/v2/docs", "/v2/posts"):
+        assert f"{live_server.url}{path}" in greeting
+    assert "Ctrl-C" in greeting
+
+
+def test_files_that_cannot_be_read_or_written(there, scratch):
+    """A dump that is not there, and a place that cannot be written to, are one line each; nothing is left behind."""
+    assert one_line(tandem("import", "absent.jsonl", **there)) == "absent.jsonl: No such file or directory"
+    assert one_line(tandem("export", "absent/a.jsonl", **there)).endswith("No such file or directory")
+    assert tandem("export", scratch, **there).code == 2
+    assert all(file.suffix in (".db", ".db-wal", ".db-shm") for file in scratch.iterdir())
