@@ -244,12 +244,12 @@ def test_revoking_wants_one_token(client, body):
     is_oauth_error(send(client, "POST", "/v2/auth/revoke", body, media_type=FORM), "invalid_request")
 
 
-@pytest.mark.parametrize("stagger", [0.2, 0.6, 1.0, 1.4, 1.8])
+@pytest.mark.parametrize("stagger", [0.6, 1.0, 1.4])
 def test_a_login_beside_a_password_change_never_outlives_it(database_url, tmp_path, stagger):
     """However the two overlap, a token bought with the old password is dead once the new one is in force."""
     with LiveServer(database_url, tmp_path, BCRYPT_ROUNDS="10") as server, httpx2.Client(base_url=server.url) as client:
         email = f"{uuid.uuid4().hex}@example.com"
-        is_ok(send(client, "POST", "/v2/users", {"email": email, "password": PASSWORD}), 201)
+        is_ok(client.post("/v2/users", json={"email": email, "password": PASSWORD}), 201)
         form = {"grant_type": "password", "username": email, "password": PASSWORD}
         begun = time.perf_counter()
         own = pair(grant(client, **form))["access_token"]
