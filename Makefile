@@ -54,7 +54,7 @@ clean: ## Remove the environment and caches; data/ stays
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "Tandem needs Python 3.11 or newer; this is $$($(PYTHON) --version). Set PYTHON=..." >&2; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "python3 cannot make environments; Debian: apt install python3-venv" >&2; exit 1; }
 
 $(VENV)/installed: requirements.txt pyproject.toml | $(VENV)/bin/python
 	@echo "installing Tandem into $(VENV)"

@@ -25,6 +25,6 @@ if (given := context.config.attributes.get("connection")) is not None:
     run(given)
 else:
     database = Database(Settings().database_url)
-    with database.write_in_bulk() as session:
-        run(session.connection())
+    with database.migrate() as connection:
+        run(connection)
     database.close()

@@ -55,9 +55,6 @@ def main() -> None:
         _fail(f"the database refused: {str(getattr(error, 'orig', None) or error).strip().splitlines()[0]}")
     except OSError as error:
         _fail(f"{error.filename or 'input/output'}: {error.strerror or error}")
-    except KeyboardInterrupt:
-        stderr.print("interrupted")
-        sys.exit(130)
 
 
 def _fail(message: str) -> None:

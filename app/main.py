@@ -37,6 +37,7 @@ def open_database(settings: Settings) -> Database:
         pool_size=settings.database_pool_size,
         pool_timeout=settings.database_pool_timeout,
         statement_timeout=settings.database_statement_timeout,
+        lock_timeout=settings.database_lock_timeout,
     )
 
 
@@ -89,6 +90,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             translate={DomainError: of_domain_error, SQLAlchemyError: of_database_error},
             info=_INFO,
             allowed_hosts=settings.allowed_hosts,
+            host_free_paths=("/livez", "/readyz"),
             cors_origins=settings.cors_origins,
             cors_allow_credentials=settings.cors_allow_credentials,
             max_body_bytes=settings.max_body_bytes,

@@ -48,7 +48,10 @@ class Settings(BaseSettings):
     database_pool_size: int = Field(10, ge=1, le=200, description="connections, and threads that use them, per worker")
     database_pool_timeout: float = Field(5, gt=0, le=60, description="longest wait for a free connection, seconds")
     database_statement_timeout: float = Field(
-        10, gt=0, le=600, description="longest run of one request's statement, or wait for a lock, seconds"
+        10, gt=0, le=600, description="longest run of one request's statement, seconds"
+    )
+    database_lock_timeout: float = Field(
+        3, gt=0, le=600, description="longest wait of a request for a row, or for SQLite's write lock, seconds"
     )
     database_connect_wait: float = Field(
         30, ge=0, le=600, description="how long to wait at start for a database that is not up yet, seconds"

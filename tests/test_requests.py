@@ -6,6 +6,7 @@ import signal
 import socket
 import time
 from base64 import b64encode
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from hashlib import sha256
 from shutil import rmtree
@@ -288,8 +289,55 @@ def test_hosts_refused(nowhere, host):
         headers = {"Host": host}
         is_v2_problem(client.get("/v2/posts", headers=headers), 400, "invalid-host", "/v2/posts")
         is_v1_error(client.get("/v1/posts/", headers=headers), 400)
-        is_plain_problem(client.get("/livez", headers=headers), 400, "invalid-host")
+        is_plain_problem(client.get("/versions", headers=headers), 400, "invalid-host")
         assert client.get("/v2/docs", headers=headers).status_code == 400
+
+
+def test_health_is_told_to_any_host(own_url):
+    """Probes call by address: whatever hosts are answered, health is."""
+    with serving(own_url, allowed_hosts=("api.example",)) as client:
+        for path in ("/livez", "/readyz"):
+            assert client.get(path, headers={"Host": "127.0.0.1:8000"}).status_code == 200
+
+
+def test_ready_while_every_request_waits(database_url, tmp_path):
+    """A service whose only thread waits for a row, or for SQLite's write lock, still says that it is ready."""
+    limits = {"DATABASE_POOL_SIZE": "1", "DATABASE_LOCK_TIMEOUT": "60", "DATABASE_STATEMENT_TIMEOUT": "60"}
+    with (
+        new_database(database_url, tmp_path) as url,
+        LiveServer(url, tmp_path, **limits) as server,
+        httpx2.Client(base_url=server.url, timeout=60) as client,
+        ThreadPoolExecutor() as pool,
+    ):
+        steps = Steps(client)
+        ada = steps.person()
+        post = steps.post(ada)
+        with opened(url) as database, database.write() as session:
+            session.execute(sa.text("UPDATE posts SET content = 'held'"))
+            change = pool.submit(client.delete, f"/v2/posts/{post['id']}", headers=ada.headers)
+            for _ in range(3):
+                assert client.get("/readyz").status_code == 200
+            assert not change.done()
+        assert change.result().status_code == 204
+
+
+def test_a_client_that_leaves_is_no_bug(tmp_path):
+    """Hanging up before the body is complete leaves no error in the log."""
+    with new_database("sqlite", tmp_path) as url, LiveServer(url, tmp_path) as server:
+        for path in ("/v2/auth/token", "/v2/users", "/v1/login"):
+            with socket.create_connection(("127.0.0.1", server.port)) as connection:
+                head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+                connection.sendall(f"{head}Content-Length: 100\r\n\r\nabc".encode())
+        while server.log.read_text().count('"event": "request"') < 4:  # the first one is the start's own
+            time.sleep(0.01)
+        assert '"level": "error"' not in server.log.read_text()
+
+
+def test_assets_name_their_methods(nowhere):
+    """Also what is mounted says which methods it answers to."""
+    with serving(nowhere) as client:
+        reply = client.post("/docs-assets/favicon.png")
+        assert (reply.status_code, reply.headers["allow"]) == (405, "GET, HEAD")
 
 
 def chunked(size):

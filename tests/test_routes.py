@@ -122,7 +122,7 @@ def test_every_operation_documents_its_refusals(described, version):
 
 @versions
 def test_every_body_has_an_example(described, version):
-    """Whoever reads the docs sees a value for every field of a request and for every model of a reply."""
+    """Whoever fills in a request finds a value for every field it needs."""
     document = described.state.documents[version.name]
     schemas = document["components"]["schemas"]
     for *_, operation in operations(document):

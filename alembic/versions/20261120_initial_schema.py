@@ -63,6 +63,7 @@ def upgrade() -> None:
         "sessions",
         sa.Column("id", sa.String(length=32), nullable=False),
         sa.Column("user_id", _ID, nullable=False),
+        sa.Column("only_token", sa.String(length=32), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name="fk_sessions_user_id_users", ondelete="CASCADE"),

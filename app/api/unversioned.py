@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from html import escape
 
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
 from fastapi import APIRouter, Request
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
@@ -36,6 +38,7 @@ def build_router(
 ) -> APIRouter:
     """The routes. `schema_revision` is the migration the code was written for."""
     router = APIRouter(include_in_schema=False)
+    readiness_threads = CapacityLimiter(1)  # its own: it must answer also while requests wait for theirs
 
     @router.get("/livez")
     async def livez() -> Response:
@@ -43,15 +46,12 @@ def build_router(
         return JSONResponse({"status": "ok"})
 
     @router.get("/readyz")
-    def readyz(request: Request) -> Response:
+    async def readyz(request: Request) -> Response:
         """Requests can be answered: the database is there, and its schema is the one this code knows."""
-        try:
-            with database.read() as connection:
-                revision = migrations.current(connection)
-        except SQLAlchemyError:
-            return _not_ready(unavailable("The database does not answer"), request)
-        if revision != schema_revision:
-            return _not_ready(unavailable("The database is not at the newest migration: tandem db upgrade"), request)
+        problem = await run_sync(_why_not_ready, database, schema_revision, limiter=readiness_threads)
+        if problem is not None:
+            content = plain_document(problem, request.state.request_id)
+            return JSONResponse(content, problem.status, problem.headers, "application/problem+json")
         return JSONResponse({"status": "ok"})
 
     @router.get("/versions")
@@ -73,21 +73,24 @@ def build_router(
         @router.get("/")
         async def portal(request: Request) -> Response:
             """The front page: which versions there are."""
-            items = "".join(
-                f"<li><strong>{version.name}</strong> ({escape(version.status)}): {escape(version.summary)} "
-                f'<a href="{version.prefix}/docs">docs</a>, <a href="{version.prefix}/openapi.json">OpenAPI</a></li>'
-                for version in versions
-            )
-            newest = f"{str(request.base_url).rstrip('/')}{versions[-1].prefix}"
-            return _page(
-                "Tandem",
-                f"<p>One service, {len(versions)} API generations.</p><ul>{items}</ul>"
-                f"<p>A first request:</p><pre>curl {escape(newest)}/posts</pre>"
-                '<p>Health: <a href="/livez">/livez</a>, <a href="/readyz">/readyz</a>. '
-                'Versions as JSON: <a href="/versions">/versions</a>.</p>',
-            )
+            return _front_page(versions, str(request.base_url).rstrip("/"))
 
     return router
+
+
+def _front_page(versions: Sequence[ApiVersion], base_url: str) -> Response:
+    items = "".join(
+        f"<li><strong>{version.name}</strong> ({escape(version.status)}): {escape(version.summary)} "
+        f'<a href="{version.prefix}/docs">docs</a>, <a href="{version.prefix}/openapi.json">OpenAPI</a></li>'
+        for version in versions
+    )
+    return _page(
+        "Tandem",
+        f"<p>One service, {len(versions)} API generations.</p><ul>{items}</ul>"
+        f"<p>A first request:</p><pre>curl {escape(base_url + versions[-1].prefix)}/posts</pre>"
+        '<p>Health: <a href="/livez">/livez</a>, <a href="/readyz">/readyz</a>. '
+        'Versions as JSON: <a href="/versions">/versions</a>.</p>',
+    )
 
 
 def _described(version: ApiVersion) -> dict[str, str]:
@@ -105,6 +108,12 @@ def _page(title: str, body: str) -> Response:
     return HTMLResponse(_PAGE.format(title=escape(title), body=body), headers=_PAGE_POLICY)
 
 
-def _not_ready(problem: Problem, request: Request) -> Response:
-    content = plain_document(problem, request.state.request_id)
-    return JSONResponse(content, problem.status, problem.headers, "application/problem+json")
+def _why_not_ready(database: Database, schema_revision: str | None) -> Problem | None:
+    try:
+        with database.read() as connection:
+            revision = migrations.current(connection)
+    except SQLAlchemyError:
+        return unavailable("The database does not answer")
+    if revision != schema_revision:
+        return unavailable("The database is not at the newest migration: tandem db upgrade")
+    return None

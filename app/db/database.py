@@ -1,5 +1,6 @@
 """One engine, two ways in: `read()` for looking, `write()` for changing."""
 
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,8 +10,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection, Engine, make_url
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
+
+_MIGRATION_LOCK = 0x74616E64656D  # "tandem"; any number will do that all of us use
 
 
 class DatabaseUnavailable(Exception):
@@ -31,22 +34,28 @@ class Database:
     """
 
     def __init__(
-        self, url: str, *, pool_size: int = 10, pool_timeout: float = 5, statement_timeout: float = 10
+        self,
+        url: str,
+        *,
+        pool_size: int = 10,
+        pool_timeout: float = 5,
+        statement_timeout: float = 10,
+        lock_timeout: float = 3,
     ) -> None:
         self.url = make_url(url)
-        milliseconds = int(statement_timeout * 1000)
         if self.url.drivername == "sqlite":
             Path(str(self.url.database)).parent.mkdir(parents=True, exist_ok=True)
-            connect_args: dict[str, Any] = {"timeout": statement_timeout}
+            connect_args: dict[str, Any] = {"timeout": lock_timeout}
         else:
             connect_args = {
                 "connect_timeout": 5,
-                "options": f"-c timezone=utc -c statement_timeout={milliseconds} -c lock_timeout={milliseconds}",
+                "options": "-c timezone=utc"
+                f" -c statement_timeout={int(statement_timeout * 1000)} -c lock_timeout={int(lock_timeout * 1000)}",
             }
         self.engine: Engine = sa.create_engine(
             self.url,
             pool_size=pool_size,
-            max_overflow=0,
+            max_overflow=1,  # /readyz answers also while every request waits
             pool_timeout=pool_timeout,
             connect_args=connect_args,
             hide_parameters=True,  # an error's text reaches the log, which must never hold a password
@@ -86,6 +95,29 @@ class Database:
         with self.write() as session:
             self._lift_time_limits(session.connection())
             yield session
+
+    @contextmanager
+    def migrate(self) -> Iterator[Connection]:
+        """A connection in a transaction for changing the schema; whoever else migrates waits, then finds it done."""
+        with self.engine.connect() as connection:
+            if self.engine.dialect.name == "postgresql":
+                self._lift_time_limits(connection)
+                connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+                yield connection
+                connection.commit()
+                return
+            # To change a column Alembic copies the table and drops the old one, and dropping deletes its rows, with
+            # all that refers to them. Enforcement cannot be switched within a transaction, so it is before one begins.
+            driver_connection: Any = connection.connection.driver_connection
+            driver_connection.execute("PRAGMA foreign_keys = OFF")
+            try:
+                yield connection
+                if connection.exec_driver_sql("PRAGMA foreign_key_check").first() is not None:
+                    raise IntegrityError("PRAGMA foreign_key_check", None, sqlite3.IntegrityError("dangling reference"))
+                connection.commit()
+            finally:
+                connection.rollback()
+                driver_connection.execute("PRAGMA foreign_keys = ON")
 
     def wait_until_up(self, seconds: float, on_wait: Callable[[str], None]) -> None:
         """Return once the database answers; DatabaseUnavailable after `seconds`.

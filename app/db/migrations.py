@@ -32,14 +32,14 @@ def current(connection: Connection) -> str | None:
 
 def upgrade(database: Database, revision: str = "head") -> None:
     """Bring the schema forward, in one transaction."""
-    with database.write_in_bulk() as session:
-        command.upgrade(_config(session.connection()), revision)
+    with database.migrate() as connection:
+        command.upgrade(_config(connection), revision)
 
 
 def downgrade(database: Database, revision: str) -> None:
     """Take the schema back, in one transaction; `base` empties it."""
-    with database.write_in_bulk() as session:
-        command.downgrade(_config(session.connection()), revision)
+    with database.migrate() as connection:
+        command.downgrade(_config(connection), revision)
 
 
 def check(database: Database) -> None:

@@ -11,14 +11,9 @@ from anyio.to_thread import run_sync
 from app.db import Database
 from app.domain import errors, sessions, users
 from app.domain.passwords import PasswordHasher
+from app.domain.sessions import Login
 from app.domain.tokens import Claims
 from app.domain.users import Credentials, UserView
-
-
-@dataclass(frozen=True)
-class Login:
-    claims: Claims
-    refresh_token: str | None
 
 
 @dataclass(frozen=True)
@@ -52,9 +47,7 @@ class Accounts:
                     raise errors.invalid_credentials()  # changed, or the account deleted, while this one was hashing
                 if new_hash is not None:
                     users.set_password_hash(session, user_id, new_hash)
-                claims = sessions.begin(session, user_id, lifetime)
-                token = sessions.issue_refresh_token(session, claims.session_id, lifetime) if refreshable else None
-                return Login(claims, token)
+                return sessions.begin(session, user_id, lifetime, refreshable=refreshable)
 
         found = await run_sync(look_up)
         fits, new_hash = await self.hasher.verify(password, found.password_hash if found else None)
@@ -63,7 +56,7 @@ class Accounts:
         return await run_sync(begin, found.user_id, found.password_hash, new_hash)
 
     async def change_password(self, claims: Claims, *, current: str, new: str) -> None:
-        """Set a new password and end every other session of the account.
+        """Set a new password and end every token of the account but this one.
 
         DomainError UNAUTHENTICATED for an ended session, FORBIDDEN `invalid-credentials` for a wrong `current`.
         """
@@ -74,11 +67,12 @@ class Accounts:
 
         def store(password_hash: str) -> None:
             with self.database.write() as session:
-                if users.lock_password_hash(session, claims.user_id) != found.password_hash:
-                    raise errors.invalid_credentials()
+                current_hash = users.lock_password_hash(session, claims.user_id)
                 sessions.authenticate(session.connection(), claims)
+                if current_hash != found.password_hash:
+                    raise errors.invalid_credentials()
                 users.set_password_hash(session, claims.user_id, password_hash)
-                sessions.end_others(session, claims)
+                sessions.end_all_but(session, claims)
 
         found = await run_sync(look_up)
         fits, _ = await self.hasher.verify(current, found.password_hash)

@@ -5,7 +5,7 @@ import secrets
 from datetime import timedelta
 from typing import NamedTuple
 
-from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy import bindparam, delete, or_, select, update
 from sqlalchemy.engine import Connection
 from sqlalchemy.orm import Session
 
@@ -18,13 +18,18 @@ from app.domain.tokens import Claims
 REUSE_TOLERANCE = timedelta(seconds=10)
 
 _LIVING = select(sessions.c.user_id).where(
-    sessions.c.id == bindparam("session_id"), sessions.c.user_id == bindparam("user_id")
+    sessions.c.id == bindparam("session_id"),
+    sessions.c.user_id == bindparam("user_id"),
+    or_(sessions.c.only_token.is_(None), sessions.c.only_token == bindparam("token_id")),
 )
 
 
-class Refreshed(NamedTuple):
-    claims: Claims
-    refresh_token: str
+class Login(NamedTuple):
+    """What tokens are issued for."""
+
+    user_id: int
+    session_id: str
+    refresh_token: str | None
 
 
 def authenticate(connection: Connection, claims: Claims) -> int:
@@ -32,23 +37,24 @@ def authenticate(connection: Connection, claims: Claims) -> int:
 
     DomainError UNAUTHENTICATED after a logout, a password change elsewhere, or the account's deletion.
     """
-    user_id = connection.execute(_LIVING, {"session_id": claims.session_id, "user_id": claims.user_id}).scalar()
+    values = {"session_id": claims.session_id, "user_id": claims.user_id, "token_id": claims.token_id}
+    user_id = connection.execute(_LIVING, values).scalar()
     if user_id is None:
         raise errors.unauthenticated()
     return int(user_id)
 
 
-def begin(session: Session, user_id: int, lifetime: timedelta) -> Claims:
+def begin(session: Session, user_id: int, lifetime: timedelta, *, refreshable: bool) -> Login:
     """Open a session that ends by itself after `lifetime`; the user's sessions that ran out are cleared away."""
     moment = now()
     session.execute(delete(sessions).where(sessions.c.user_id == user_id, sessions.c.expires_at < moment))
     login = LoginSession(id=secrets.token_hex(16), user_id=user_id, created_at=moment, expires_at=moment + lifetime)
     session.add(login)
     session.flush()
-    return Claims(user_id, login.id)
+    return Login(user_id, login.id, _issue_refresh_token(session, login.id, lifetime) if refreshable else None)
 
 
-def issue_refresh_token(session: Session, session_id: str, lifetime: timedelta) -> str:
+def _issue_refresh_token(session: Session, session_id: str, lifetime: timedelta) -> str:
     """An opaque token that can be exchanged once; only its hash is kept."""
     token = secrets.token_urlsafe(32)
     moment = now()
@@ -59,33 +65,31 @@ def issue_refresh_token(session: Session, session_id: str, lifetime: timedelta) 
     return token
 
 
-def refresh(session: Session, token: str, lifetime: timedelta) -> Refreshed | None:
-    """Exchange a refresh token for the next one; the session lives on for `lifetime`.
+def refresh(session: Session, session_id: str, token: str, lifetime: timedelta) -> Login | None:
+    """Exchange a refresh token of this session for the next one; the session lives on for `lifetime`.
 
-    None for an unknown, expired or used one. One used before, longer ago than `REUSE_TOLERANCE`, was stolen from
-    somebody: its session ends (RFC 9700, section 4.14.2). The caller must let the transaction commit.
+    None for an expired or used one. One used before, longer ago than `REUSE_TOLERANCE`, was stolen from somebody: its
+    session ends (RFC 9700, section 4.14.2). The caller must let the transaction commit.
     """
     moment = now()
-    found = session.execute(
-        select(refresh_tokens.c.used_at, refresh_tokens.c.expires_at, sessions.c.id, sessions.c.user_id)
-        .join(sessions, sessions.c.id == refresh_tokens.c.session_id)
-        .where(refresh_tokens.c.token_hash == _hash(token))
-        .with_for_update()
-    ).first()
-    if found is None:
+    # The session's row first, as whatever ends it does.
+    user_id = session.scalar(select(sessions.c.user_id).where(sessions.c.id == session_id).with_for_update())
+    by_hash = refresh_tokens.c.token_hash == _hash(token)
+    found = session.execute(select(refresh_tokens.c.used_at, refresh_tokens.c.expires_at).where(by_hash)).first()
+    if user_id is None or found is None:
         return None
     if found.used_at is not None:
         if moment - found.used_at > REUSE_TOLERANCE:
-            end(session, found.id)
+            end(session, session_id)
         return None
     if found.expires_at < moment:
         return None
-    session.execute(update(refresh_tokens).where(refresh_tokens.c.token_hash == _hash(token)).values(used_at=moment))
+    session.execute(update(refresh_tokens).where(by_hash).values(used_at=moment))
     session.execute(
-        delete(refresh_tokens).where(refresh_tokens.c.session_id == found.id, refresh_tokens.c.expires_at < moment)
+        delete(refresh_tokens).where(refresh_tokens.c.session_id == session_id, refresh_tokens.c.expires_at < moment)
     )
-    session.execute(update(sessions).where(sessions.c.id == found.id).values(expires_at=moment + lifetime))
-    return Refreshed(Claims(found.user_id, found.id), issue_refresh_token(session, found.id, lifetime))
+    session.execute(update(sessions).where(sessions.c.id == session_id).values(expires_at=moment + lifetime))
+    return Login(user_id, session_id, _issue_refresh_token(session, session_id, lifetime))
 
 
 def session_of_refresh_token(connection: Connection, token: str) -> str | None:
@@ -99,9 +103,11 @@ def end(session: Session, session_id: str) -> None:
     session.execute(delete(sessions).where(sessions.c.id == session_id))
 
 
-def end_others(session: Session, claims: Claims) -> None:
-    """End every session of the user but the one of `claims`."""
+def end_all_but(session: Session, claims: Claims) -> None:
+    """End every token of the user but the one of `claims`: other sessions, and the others of its own session."""
     session.execute(delete(sessions).where(sessions.c.user_id == claims.user_id, sessions.c.id != claims.session_id))
+    session.execute(update(sessions).where(sessions.c.id == claims.session_id).values(only_token=claims.token_id))
+    session.execute(delete(refresh_tokens).where(refresh_tokens.c.session_id == claims.session_id))
 
 
 def _hash(token: str) -> str:

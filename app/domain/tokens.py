@@ -11,6 +11,7 @@ from app.domain import errors
 from app.domain.clock import now
 
 _ALGORITHM = "HS256"
+_CLAIMS = ("sub", "sid", "jti", "iat", "exp")
 _MAXIMUM_ID = 2**63 - 1
 
 
@@ -20,6 +21,7 @@ class Claims:
 
     user_id: int
     session_id: str
+    token_id: str
 
 
 class AccessTokens:
@@ -30,12 +32,12 @@ class AccessTokens:
         self.lifetime = lifetime
         self._jwt = jwt.PyJWT(options={"enforce_minimum_key_length": True})
 
-    def issue(self, claims: Claims) -> str:
+    def issue(self, user_id: int, session_id: str) -> str:
         issued = int(now().timestamp())
         payload: dict[str, Any] = {
-            "sub": str(claims.user_id),
-            "sid": claims.session_id,
-            "jti": secrets.token_hex(8),  # no two tokens are the same, even of one second
+            "sub": str(user_id),
+            "sid": session_id,
+            "jti": secrets.token_hex(16),
             "iat": issued,
             "exp": issued + int(self.lifetime.total_seconds()),
         }
@@ -44,16 +46,16 @@ class AccessTokens:
     def verify(self, token: str) -> Claims:
         """DomainError UNAUTHENTICATED for whatever is not a token issued here and still valid (RFC 8725)."""
         try:
-            payload = self._jwt.decode(
-                token, self._secret, algorithms=[_ALGORITHM], options={"require": ["sub", "sid", "iat", "exp"]}
-            )
+            payload = self._jwt.decode(token, self._secret, algorithms=[_ALGORITHM], options={"require": list(_CLAIMS)})
         except (jwt.PyJWTError, ValueError, OverflowError, RecursionError):
             raise errors.unauthenticated() from None
-        subject, session, issued, expires = (payload[name] for name in ("sub", "sid", "iat", "exp"))
-        if not (isinstance(issued, int) and isinstance(expires, int) and isinstance(session, str)):
+        subject, session, token_id, issued, expires = (payload[name] for name in _CLAIMS)
+        if not (isinstance(issued, int) and isinstance(expires, int)):
+            raise errors.unauthenticated()
+        if not (isinstance(session, str) and isinstance(token_id, str)):
             raise errors.unauthenticated()
         if expires - issued > self.lifetime.total_seconds() or not (subject.isascii() and subject.isdecimal()):
             raise errors.unauthenticated()
         if len(subject) > 19 or not 1 <= int(subject) <= _MAXIMUM_ID:
             raise errors.unauthenticated()
-        return Claims(int(subject), session)
+        return Claims(int(subject), session, token_id)

@@ -37,6 +37,7 @@ class Installation:
     translate: Mapping[type[Exception], Callable[[Any], Problem | None]]
     info: Mapping[str, Any]
     allowed_hosts: Sequence[str] = ("*",)
+    host_free_paths: Sequence[str] = ()  # answer to any Host: probes call by address
     cors_origins: Sequence[str] = ()
     cors_allow_credentials: bool = False
     max_body_bytes: int = 1024 * 1024
@@ -108,7 +109,8 @@ def _handle_errors(app: FastAPI, installation: Installation) -> None:
     async def on_http_exception(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         if error.status_code == 405:
-            allow = {"Allow": allowed_methods(request.scope["path"])}
+            # Mounted applications, which have no methods, name their own.
+            allow = {"Allow": allowed_methods(request.scope["path"]) or (error.headers or {}).get("Allow", "GET, HEAD")}
             problem = Problem(problems.METHOD_NOT_ALLOWED, "The path does not answer to this method", headers=allow)
             return render(problem, request)
         return render(problems.of_http_exception(error), request)
@@ -140,6 +142,7 @@ def _add_middleware(app: FastAPI, installation: Installation) -> None:
         versions=installation.versions,
         render=_render(installation),
         allowed_hosts=installation.allowed_hosts,
+        host_free_paths=installation.host_free_paths,
         max_body_bytes=installation.max_body_bytes,
     )
     app.add_middleware(GZipMiddleware, minimum_size=1024)

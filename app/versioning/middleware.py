@@ -8,16 +8,17 @@ import re
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from urllib.parse import unquote_to_bytes
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.versioning import problems
-from app.versioning.problems import Problem
+from app.versioning.problems import FieldError, Problem
 from app.versioning.version import ApiVersion
 
 _WELL_FORMED_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
@@ -54,7 +55,8 @@ class RequestContext:
         request_id = given if _WELL_FORMED_ID.fullmatch(given) else uuid.uuid4().hex
         state = scope.setdefault("state", {})
         state["request_id"] = request_id
-        method, status = scope["method"], 500
+        method = scope["method"]
+        status: int | None = None  # stays so when the client leaves before it is answered
         if method == "HEAD":
             # HEAD answers wherever GET does, with the same headers (RFC 9110, section 9.3.2), compressed ones too: so
             # it is a GET to everything within. The server's own scope must go on saying HEAD.
@@ -99,12 +101,14 @@ class Boundary:
         versions: Sequence[ApiVersion],
         render: Callable[[Problem, Request], Response],
         allowed_hosts: Sequence[str],
+        host_free_paths: Sequence[str],
         max_body_bytes: int,
     ) -> None:
         self.app = app
         self.versions = versions
         self.render = render
         self.allowed_hosts = allowed_hosts
+        self.host_free_paths = host_free_paths
         self.max_body_bytes = max_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -112,7 +116,7 @@ class Boundary:
             await self.app(scope, receive, send)
             return
         scope = dict(scope)  # the outer rings go on seeing the path that was asked for
-        if (refusal := self._refusal(Headers(scope=scope))) is not None:
+        if (refusal := self._refusal(scope, Headers(scope=scope))) is not None:
             await self.render(refusal, Request(scope))(scope, receive, send)
             return
         version = version_of(scope["path"], self.versions)
@@ -127,6 +131,8 @@ class Boundary:
 
         try:
             await self.app(scope, self._limited(receive), noting_start)
+        except ClientDisconnect:
+            pass  # nobody is left to answer
         except Exception:
             log.exception("unhandled error")
             if started:
@@ -141,9 +147,13 @@ class Boundary:
                     version.prefix + template if version and not version.owns(template) else template
                 )
 
-    def _refusal(self, headers: Headers) -> Problem | None:
-        if "*" not in self.allowed_hosts and not _host_allowed(headers.get("host", ""), self.allowed_hosts):
+    def _refusal(self, scope: Scope, headers: Headers) -> Problem | None:
+        any_host = "*" in self.allowed_hosts or scope["path"] in self.host_free_paths
+        if not any_host and not _host_allowed(headers.get("host", ""), self.allowed_hosts):
             return Problem(problems.INVALID_HOST, "This service does not answer to that host")
+        if (parameter := _parameter_not_text(scope["query_string"])) is not None:
+            error = FieldError(("query", parameter), "Input should be UTF-8 text", "string_unicode")
+            return Problem(problems.INVALID_REQUEST, "The request is invalid; see `errors`", [error])
         length = headers.get("content-length", "")
         if length.isdecimal() and int(length[:20]) > self.max_body_bytes:
             return self._too_large()
@@ -177,6 +187,19 @@ def version_of(path: str, versions: Sequence[ApiVersion]) -> ApiVersion | None:
 def _host_allowed(host: str, allowed: Sequence[str]) -> bool:
     name = host.rsplit(":", 1)[0].lower() if not host.endswith("]") else host.lower()
     return any(name == entry or (entry.startswith("*.") and name.endswith(entry[1:])) for entry in allowed)
+
+
+def _parameter_not_text(query: bytes) -> str | None:
+    """The first parameter that is not UTF-8 once unquoted, which the framework would mend in silence; else None."""
+    if b"%" not in query:
+        return None
+    for part in query.split(b"&"):
+        try:
+            unquote_to_bytes(part).decode()
+        except UnicodeDecodeError:
+            name = part.partition(b"=")[0].decode("ascii", "replace")
+            return name if name.isidentifier() else "query"
+    return None
 
 
 def _without_body(send: Send) -> Send:

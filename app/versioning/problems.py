@@ -97,8 +97,13 @@ def unavailable(detail: str = "The service cannot answer just now", retry_after:
 
 def of_validation(error: RequestValidationError) -> Problem:
     """422 with one FieldError for each thing Pydantic found. The input itself is left out."""
-    errors = [FieldError(tuple(found["loc"]), str(found["msg"]), str(found["type"])) for found in error.errors()]
+    errors = [FieldError(_location(found), str(found["msg"]), str(found["type"])) for found in error.errors()]
     return Problem(INVALID_REQUEST, "The request is invalid; see `errors`", errors)
+
+
+def _location(found: Mapping[str, Any]) -> tuple[str | int, ...]:
+    # For JSON that does not parse FastAPI adds the offset, which Python versions count differently.
+    return ("body",) if found["type"] == "json_invalid" else tuple(found["loc"])
 
 
 def of_http_exception(error: HTTPException) -> Problem:

@@ -263,11 +263,11 @@ def test_nesting_of_100000_levels_is_422(client, ada, body):
 @pytest.mark.parametrize(("method", "path"), [*WRITES, ("POST", "/v1/users"), ("POST", "/v1/vote")])
 @pytest.mark.parametrize(
     ("body", "expected"),
-    [(b"", ("body", "missing")), (b" ", ("body.1", "json_invalid")), (b"{", ("body.1", "json_invalid"))]
+    [(b"", ("body", "missing")), (b" ", ("body", "json_invalid")), (b"{", ("body", "json_invalid"))]
     + [
-        (b"nope", ("body.0", "json_invalid")),
-        (b'{"a":1,}', ("body.7", "json_invalid")),
-        (b"\x00", ("body.0", "json_invalid")),
+        (b"nope", ("body", "json_invalid")),
+        (b'{"a":1,}', ("body", "json_invalid")),
+        (b"\x00", ("body", "json_invalid")),
     ]
     + [(body, ("body", MISTAKEN)) for body in (b"null", b"[]", b"[{}]", b'"text"', b'"\\ud800"', b"1", b"true", b"NaN")]
     + [(body, UNREADABLE) for body in (b'{"title": "\xff\xfe"}', b'{"\xc0\x80": 1}', b'{"a": "cut \xe2\x82')],

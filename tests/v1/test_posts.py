@@ -270,11 +270,12 @@ def test_list_is_read_by_limit_and_skip(client, ada):
     [("limit=1001", "less_than_equal"), (f"limit={v1.LAST_ID + 1}", "less_than_equal")]
     + [("limit=-1", "greater_than_equal"), ("skip=-1", "greater_than_equal"), (f"skip={v1.LAST_ID + 1}", "less_than")]
     + [("search=a%00b", "string_pattern_mismatch")]
-    + [(f"{name}={value}", "int_parsing") for name in ("limit", "skip") for value in ["", *v1.NO_NUMBERS]],
+    + [(f"{name}={value}", "int_parsing") for name in ("limit", "skip") for value in ["", *v1.NO_NUMBERS]]
+    + [(f"{name}={value}", "string_unicode") for name in ("limit", "skip", "search") for value in v1.NO_TEXTS],
     ids=lambda value: value[:24],
 )
 def test_query_out_of_range_is_422(client, ada, query, kind):
-    """A limit or skip that is no number in range, in plain digits, and NUL in a search are 422 at that parameter."""
+    """A limit or skip that is no number in range, in plain digits, and what is no text are 422 at that parameter."""
     reply = client.get(f"/v1/posts?{query}", headers=ada.headers)
     assert v1.faults(reply) == [(f"query.{query.partition('=')[0]}", kind)]
 
@@ -326,11 +327,9 @@ def test_search_follows_a_changed_title(client, ada, method):
     assert v1.listed(client, ada, search="new") == [1]
 
 
-@pytest.mark.parametrize(
-    "search", ["%FF", "%ED%A0%80", "%C0%80", "%0D%0AX-Bad:%201", "x" * 20_000], ids=lambda text: text[:9]
-)
+@pytest.mark.parametrize("search", ["%0D%0AX-Bad:%201", "x" * 20_000], ids=lambda text: text[:9])
 def test_search_for_odd_text_finds_nothing(client, ada, search):
-    """Bytes that are no text, line ends and very long text are searched for, and found nowhere."""
+    """Line ends and very long text are searched for, and found nowhere."""
     v1.write(client, ada)
     reply = client.get(f"/v1/posts?search={search}", headers=ada.headers)
     assert v1.answer(reply) == (200, [])

@@ -244,6 +244,33 @@ def test_revoking_wants_one_token(client, body):
     is_oauth_error(send(client, "POST", "/v2/auth/revoke", body, media_type=FORM), "invalid_request")
 
 
+def test_refreshing_beside_revoking_is_refused_at_worst(live_server):
+    """Sessions that are ended while they are refreshed make nobody wait in a circle."""
+    with httpx2.Client(base_url=live_server.url) as client:
+        email = f"{uuid.uuid4().hex}@example.com"
+        is_ok(client.post("/v2/users", json={"email": email, "password": PASSWORD}), 201)
+        for _ in range(15):
+            token = pair(grant(client, grant_type="password", username=email, password=PASSWORD))["refresh_token"]
+            jobs = [lambda: refresh(client, token)] * 2 + [lambda: revoke(client, token)]  # noqa: B023 - run at once
+            replies = at_once(*jobs)
+            assert {reply.status_code for reply in replies[:2]} <= {200, 400}
+            assert replies[2].status_code == 200
+
+
+def test_a_password_change_ends_the_callers_own_older_tokens(client, steps):
+    """Every other token ends: also the refresh token, and an earlier access token, of the session that asked."""
+    ada = steps.person()
+    first = steps.tokens(ada.email)
+    second = pair(refresh(client, first["refresh_token"]))
+    bearer = {"Authorization": f"Bearer {second['access_token']}"}
+    body = {"current_password": PASSWORD, "new_password": "battery staple"}
+    assert client.put("/v2/users/me/password", json=body, headers=bearer).status_code == 204
+    assert client.get("/v2/users/me", headers=bearer).status_code == 200
+    older = {"Authorization": f"Bearer {first['access_token']}"}
+    is_problem(client.get("/v2/users/me", headers=older), "unauthenticated")
+    is_oauth_error(refresh(client, second["refresh_token"]), "invalid_grant")
+
+
 @pytest.mark.parametrize("stagger", [0.6, 1.0, 1.4])
 def test_a_login_beside_a_password_change_never_outlives_it(database_url, tmp_path, stagger):
     """However the two overlap, a token bought with the old password is dead once the new one is in force."""

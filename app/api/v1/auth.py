@@ -41,4 +41,4 @@ class Token(BaseModel):
 async def login(form: Annotated[LoginForm, Form()], core: Core) -> Reply[Token]:
     """Exchange e-mail and password for an access token."""
     login = await core.accounts.log_in(email=form.username, password=form.password, lifetime=core.tokens.lifetime)
-    return Reply(Token(access_token=core.tokens.issue(login.claims), token_type="bearer"))
+    return Reply(Token(access_token=core.tokens.issue(login.user_id, login.session_id), token_type="bearer"))

@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from app.api.services import Core, Services, verified_claims
 from app.domain import sessions
 from app.domain.errors import DomainError, Kind
-from app.domain.sessions import Refreshed
+from app.domain.sessions import Login
 from app.domain.text import storable
 from app.domain.tokens import Claims
 from app.versioning import Reply
@@ -127,8 +127,7 @@ async def _password_grant(form: dict[str, str], core: Services) -> Response:
         if error.kind is not Kind.FORBIDDEN:
             raise
         return _refuse("invalid_grant", "The e-mail or the password is wrong")
-    assert login.refresh_token is not None
-    return _token_pair(login.claims, login.refresh_token, core)
+    return _token_pair(login, core)
 
 
 async def _refresh_grant(form: dict[str, str], core: Services) -> Response:
@@ -136,14 +135,18 @@ async def _refresh_grant(form: dict[str, str], core: Services) -> Response:
     if not token:
         return _refuse("invalid_request", "Send refresh_token")
 
-    def exchange() -> Refreshed | None:
+    def exchange() -> Login | None:
+        with core.database.read() as connection:
+            session_id = sessions.session_of_refresh_token(connection, token)
+        if session_id is None:
+            return None  # known before a write waits for its turn: anybody can send nonsense
         with core.database.write() as session:
-            return sessions.refresh(session, token, core.refresh_lifetime)
+            return sessions.refresh(session, session_id, token, core.refresh_lifetime)
 
     refreshed = await run_in_threadpool(exchange)
     if refreshed is None:
         return _refuse("invalid_grant", "The refresh token is unknown, expired or used")
-    return _token_pair(refreshed.claims, refreshed.refresh_token, core)
+    return _token_pair(refreshed, core)
 
 
 @router.post(
@@ -156,12 +159,13 @@ async def revoke_token(request: Request, core: Core) -> Response:
         return _refuse("invalid_request", "Send a form with token, each parameter once")
 
     def end() -> None:
-        with core.database.write() as session:
+        with core.database.read() as connection:
             try:
                 session_id: str | None = core.tokens.verify(token).session_id
             except DomainError:
-                session_id = sessions.session_of_refresh_token(session.connection(), token)
-            if session_id is not None:
+                session_id = sessions.session_of_refresh_token(connection, token)
+        if session_id is not None:
+            with core.database.write() as session:
                 sessions.end(session, session_id)
 
     await run_in_threadpool(end)
@@ -187,12 +191,13 @@ async def _read_form(request: Request, *names: str) -> dict[str, str]:
     }
 
 
-def _token_pair(claims: Claims, refresh_token: str, core: Services) -> Reply[TokenPair]:
+def _token_pair(login: Login, core: Services) -> Reply[TokenPair]:
+    assert login.refresh_token is not None  # both grants ask for one
     pair = TokenPair(
-        access_token=core.tokens.issue(claims),
+        access_token=core.tokens.issue(login.user_id, login.session_id),
         token_type="Bearer",
         expires_in=int(core.tokens.lifetime.total_seconds()),
-        refresh_token=refresh_token,
+        refresh_token=login.refresh_token,
     )
     return Reply(pair, headers=_NOT_STORED)
 

@@ -105,8 +105,6 @@ def _part(error: FieldError) -> dict[str, str]:
     place, *path = error.location
     if place != "body":
         return {"detail": error.message, "parameter": str(path[0]), "code": error.code}
-    if error.code == "json_invalid":
-        path = []  # what follows is an offset, not a member
     if error.code == "extra_forbidden" and not _PLAIN_NAME.fullmatch(str(path[-1])):
         path = path[:-1]  # the name is the offending input: shown where it helps, left out where it may do harm
     pointer = "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)

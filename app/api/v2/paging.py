@@ -23,7 +23,7 @@ from app.domain.listing import Listing
 T = TypeVar("T")
 Out = TypeVar("Out", bound=BaseModel)
 
-_FORMAT = 1  # raise it when a cursor's content changes: older ones are then refused, not misread
+CURSOR_FORMAT = 1  # raise it when a cursor's content changes: older ones are then refused, not misread
 _SIGNATURE_BYTES = 16
 
 
@@ -53,7 +53,7 @@ class Cursor:
 
     def encode(self, key: bytes, binding: str) -> str:
         position = None if self.position is None else [_to_json(value) for value in self.position]
-        payload = json.dumps([_FORMAT, self.backward, position], separators=(",", ":")).encode()
+        payload = json.dumps([CURSOR_FORMAT, self.backward, position], separators=(",", ":")).encode()
         return urlsafe_b64encode(_sign(key, binding, payload) + payload).rstrip(b"=").decode()
 
     @classmethod
@@ -66,9 +66,10 @@ class Cursor:
         signature, payload = raw[:_SIGNATURE_BYTES], raw[_SIGNATURE_BYTES:]
         if not hmac.compare_digest(signature, _sign(key, binding, payload)):
             raise _invalid_cursor()
-        version, backward, position = json.loads(payload)
-        if version != _FORMAT:
+        version, *content = json.loads(payload)
+        if version != CURSOR_FORMAT:
             raise _invalid_cursor()
+        backward, position = content
         return cls(None if position is None else tuple(_of_json(value) for value in position), backward)
 
 
