@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.api import VERSIONS
 from app.db import Database, DatabaseUnavailable, migrations
 from app.domain import transfer, users
 from app.domain.errors import DomainError
@@ -27,7 +28,7 @@ from app.settings import Settings, SettingsError, describe_settings, load_settin
 
 app = typer.Typer(
     name="tandem",
-    help="One service, two API generations: /v1 for pinned clients, /v2 for new ones.",
+    help="One service, several API generations: " + "; ".join(f"{v.name} ({v.status})" for v in VERSIONS) + ".",
     epilog="Begin with: tandem db upgrade && tandem serve. Settings come from the environment and .env; "
     "`tandem settings` shows what is in force.",
     no_args_is_help=True,
@@ -90,12 +91,16 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Port to listen on.  [default: PORT, 8000]")] = None,
     workers: Annotated[int | None, typer.Option(help="Server processes.  [default: WORKERS, 1]")] = None,
 ) -> None:
-    """Serve both versions over HTTP until stopped. Migrate first: tandem db upgrade."""
+    """Serve every version over HTTP until stopped. Migrate first: tandem db upgrade."""
     given = {"host": host, "port": port, "workers": workers}
     settings = load_settings(**{name: value for name, value in given.items() if value is not None})
-    with _open(settings):
-        pass  # waits for the database, with a line for whoever watches
     _check_port_is_free(settings)
+    with _open(settings) as database, database.read() as connection:
+        revision = migrations.current(connection)
+    if revision is None:
+        raise DatabaseUnavailable("the database has no tables yet; run: tandem db upgrade")
+    if revision != migrations.head():  # served all the same: a release may be on its way, and /readyz tells
+        stderr.print("the database is not at the newest migration; run: tandem db upgrade")
     _greet(settings)
     uvicorn.run(
         "app.main:create_app",
@@ -127,9 +132,9 @@ def _greet(settings: Settings) -> None:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     base = f"http://{host}:{settings.port}"
     stderr.print(
-        f"Tandem serves {base}/v1 and {base}/v2 from {settings.masked_database_url}\n"
-        f"  docs             {base}/v1/docs  {base}/v2/docs\n"
-        f"  a first request  curl {base}/v2/posts\n"
+        f"Tandem serves {' and '.join(base + v.prefix for v in VERSIONS)} from {settings.masked_database_url}\n"
+        f"  docs             {'  '.join(f'{base}{v.prefix}/docs' for v in VERSIONS)}\n"
+        f"  a first request  curl {base}{VERSIONS[-1].prefix}/posts\n"
         "  stop             Ctrl-C",
         markup=False,
     )
@@ -194,7 +199,10 @@ def import_(
 def export(
     file: Annotated[Path, typer.Argument(help="Where to write; gzip when the name ends in .gz.", dir_okay=False)],
 ) -> None:
-    """Write everything as a dump, as it is at one moment, while the service goes on."""
+    """Write users, posts, tags and votes as a dump, as they are at one moment, while the service goes on.
+
+    It is no backup: passwords, bios, administrators and ids are not in it.
+    """
     with _open_migrated() as database, _progress(MofNCompleteColumn()) as progress, database.snapshot() as connection:
         task = progress.add_task("exporting", total=transfer.count(connection))
         with transfer.create_dump(file) as out:
@@ -210,7 +218,9 @@ def _progress(amount: Any) -> Progress:
 
 
 @app.command()
-def openapi(version: Annotated[str, typer.Argument(help="v1 or v2.")]) -> None:
+def openapi(
+    version: Annotated[str, typer.Argument(help=", ".join(v.name for v in VERSIONS))],
+) -> None:
     """Print the OpenAPI document of a version."""
     settings = load_settings()
     documents = create_app(settings).state.documents

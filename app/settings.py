@@ -198,7 +198,13 @@ def describe_settings(settings: Settings) -> list[tuple[str, str, str]]:
             source = _configured(name) or str(development_key_file(settings))
         elif field == "database_url":
             value = settings.masked_database_url
+        elif field == "log_format":
+            value = "json" if settings.logs_json else "console"
         elif isinstance(value, tuple):
             value = ",".join(value)
-        rows.append((name, "" if value is None else str(value), source))
+        elif isinstance(value, bool):
+            value = str(value).lower()
+        elif isinstance(value, float):
+            value = f"{value:g}"
+        rows.append((name, str(value), source))
     return rows

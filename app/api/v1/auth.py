@@ -41,4 +41,5 @@ class Token(BaseModel):
 async def login(form: Annotated[LoginForm, Form()], core: Core) -> Reply[Token]:
     """Exchange e-mail and password for an access token."""
     login = await core.accounts.log_in(email=form.username, password=form.password, lifetime=core.tokens.lifetime)
-    return Reply(Token(access_token=core.tokens.issue(login.user_id, login.session_id), token_type="bearer"))
+    token = Token(access_token=core.tokens.issue(login.user_id, login.session_id), token_type="bearer")
+    return Reply(token, headers={"Cache-Control": "no-store", "Pragma": "no-cache"})  # RFC 6749, section 5.1
