@@ -3,11 +3,11 @@
 import re
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 BEYOND_EXACT_DOUBLES = 2**53
-BEYOND_INT64 = 2**63
+MAXIMUM_INTEGER = 2**63 - 1
 
 
 def _only_digits(value: object) -> object:
@@ -35,9 +35,11 @@ def _true_or_false(value: object) -> object:
     return value
 
 
-# Bounds stand before the parser: after it they would hold, but be missing from the document. Ids are int64; the bound
-# is given as the first number beyond, because clients that read numbers as doubles know 2^63 exactly and 2^63 - 1 not.
+# Bounds stand before the parser: after it they would hold, but be missing from the document.
 ONLY_DIGITS = BeforeValidator(_only_digits)
-Id = Annotated[int, Field(strict=True, ge=1, lt=BEYOND_INT64), BeforeValidator(_whole_number)]
-IdInUrl = Annotated[int, Field(ge=1, lt=BEYOND_INT64), ONLY_DIGITS]
+# The document gives int64's bound as the first number beyond: whoever reads numbers as doubles, as FastAPI does on the
+# way to the document, knows 2^63 exactly and 2^63 - 1 not.
+_ID_SCHEMA = WithJsonSchema({"type": "integer", "minimum": 1, "exclusiveMaximum": 2**63})
+Id = Annotated[int, Field(strict=True, ge=1, le=MAXIMUM_INTEGER), BeforeValidator(_whole_number), _ID_SCHEMA]
+IdInUrl = Annotated[int, Field(ge=1, le=MAXIMUM_INTEGER), ONLY_DIGITS, _ID_SCHEMA]
 FlagInUrl = Annotated[bool, BeforeValidator(_true_or_false)]

@@ -91,7 +91,7 @@ def test_a_page_holds_as_many_as_asked(client, steps):
         *((f"limit={bad}", "limit", "int_parsing") for bad in ("", "abc", "1_0", "%2B1", "1.0", "%201", "9" * 5000)),
         *((f"limit={bad}", "limit", "int_parsing") for bad in ("NaN", "%D9%A3", "1%00", 10**30)),
         ("author_id=0", "author_id", "greater_than_equal"),
-        (f"author_id={BEYOND_INT64}", "author_id", "less_than"),
+        (f"author_id={BEYOND_INT64}", "author_id", "less_than_equal"),
         *((f"author_id={bad}", "author_id", "int_parsing") for bad in ("", "abc", "1_0", "+1", 10**30, "9" * 5000)),
         *((f"sort={bad}", "sort", "literal_error") for bad in ("", "id", "Title", "--title", "title,score", "%00")),
         *((f"published={bad}", "published", "bool_parsing") for bad in ("", "1", "True", "maybe", "%00")),

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import Query
 from pydantic import Field
 
-from app.api.fields import BEYOND_INT64, ONLY_DIGITS
+from app.api.fields import MAXIMUM_INTEGER, ONLY_DIGITS
 
 Limit = Annotated[int, Field(ge=0, le=1000), ONLY_DIGITS, Query(description="How many at most.")]
-Skip = Annotated[int, Field(ge=0, lt=BEYOND_INT64), ONLY_DIGITS, Query(description="How many to pass over first.")]
+Skip = Annotated[int, Field(ge=0, le=MAXIMUM_INTEGER), ONLY_DIGITS, Query(description="How many to pass over first.")]
