@@ -1,5 +1,5 @@
-"""The same databases and the same server as in tests/, for the contract tests."""
+"""The same databases, the same service in this process, and the same server as in tests/, for the contract tests."""
 
-from tests.conftest import database_url, live_server, postgres_url
+from tests.conftest import app, database_url, live_server, postgres_url, session_client, settings
 
-__all__ = ["database_url", "live_server", "postgres_url"]
+__all__ = ["app", "database_url", "live_server", "postgres_url", "session_client", "settings"]
