@@ -73,6 +73,7 @@ def build_document(app: FastAPI, version: ApiVersion, info: Mapping[str, Any]) -
         for method in _METHODS:
             if method in path:
                 _complete(path[method], version.errors)
+    document["security"] = []  # what names no token needs none: said once, because silence might be an oversight
     exact: dict[str, Any] = _without_needless_fractions(document)
     return exact
 

@@ -32,7 +32,7 @@ _EXAMPLE_POST: dict[str, Any] = {
     "tags": ["engines"],
     "author": {"id": 1, "display_name": "Ada"},
     "votes": {"up": 3, "down": 1, "score": 2},
-    "my_vote": None,
+    "my_vote": 0,
     "created_at": "2026-01-31T12:00:00Z",
     "updated_at": "2026-01-31T12:00:00Z",
 }

@@ -48,7 +48,9 @@ class PasswordChange(BaseModel):
 class User(BaseModel):
     model_config = ConfigDict(
         json_schema_extra={
-            "examples": [{"id": 1, "display_name": "Ada", "bio": None, "created_at": "2026-01-31T12:00:00Z"}]
+            "examples": [
+                {"id": 1, "display_name": "Ada", "bio": "I write notes.", "created_at": "2026-01-31T12:00:00Z"}
+            ]
         }
     )
 
@@ -69,7 +71,7 @@ class Account(User):
                 {
                     "id": 1,
                     "display_name": "Ada",
-                    "bio": None,
+                    "bio": "I write notes.",
                     "created_at": "2026-01-31T12:00:00Z",
                     "email": "ada@example.com",
                     "updated_at": "2026-01-31T12:00:00Z",
