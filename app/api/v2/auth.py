@@ -161,8 +161,10 @@ async def revoke_token(request: Request, core: Core) -> Response:
     def end() -> None:
         with core.database.read() as connection:
             try:
-                session_id: str | None = core.tokens.verify(token).session_id
-            except DomainError:
+                claims = core.tokens.verify(token)
+                sessions.authenticate(connection, claims)
+                session_id: str | None = claims.session_id
+            except DomainError:  # no access token, or one that ended before
                 session_id = sessions.session_of_refresh_token(connection, token)
         if session_id is not None:
             with core.database.write() as session:
