@@ -37,7 +37,7 @@ test: $(VENV)/installed-dev ## Run the tests, on SQLite and on a PostgreSQL that
 	$(BIN)/pytest tests
 
 contract: $(VENV)/installed-dev ## Prove both OpenAPI documents against a running server, on both databases
-	$(BIN)/pytest contract_tests
+	$(BIN)/pytest -rs contract_tests
 
 check: lint types architecture test contract ## Everything CI checks
 
@@ -47,9 +47,11 @@ lock: $(VENV)/installed ## Renew the pinned, hashed requirements after a change 
 		--no-header --extra build pyproject.toml -o requirements.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 		--no-header --extra build --extra dev --constraint requirements.txt pyproject.toml -o requirements-dev.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+		--no-header contract_tests/clients/requirements.in -o contract_tests/clients/requirements.txt
 
 clean: ## Remove the environment and caches; data/ stays
-	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-clients contract_tests/node/node_modules contract_tests/node/build build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

@@ -23,10 +23,9 @@ INSTALL_SECONDS = 600
 def run(*command: object, cwd: Path = ROOT, succeeds: bool = True, **more: Any) -> subprocess.CompletedProcess[str]:
     """Run a tool; what it says is in the failure when it fails."""
     words = [str(word) for word in command]
-    environment = {**os.environ, **QUIET}
-    done = subprocess.run(
-        words, cwd=cwd, env=environment, capture_output=True, text=True, check=False, **{"timeout": 120, **more}
-    )
+    settings = {"env": os.environ, "timeout": 120, **more}
+    settings["env"] = {**settings["env"], **QUIET}
+    done = subprocess.run(words, cwd=cwd, capture_output=True, text=True, check=False, **settings)
     assert done.returncode == 0 or not succeeds, f"{' '.join(words)}\n{done.stdout}\n{done.stderr}"
     return done
 
