@@ -1,0 +1,1 @@
+"""What proves that a version keeps its contract. Knows versions and exchanges, and no noun of any API."""
