@@ -1,0 +1,141 @@
+"""The one content of the database that every scenario begins with, and what else the recordings take for granted.
+
+Whoever builds another API on this platform changes this module and the scenarios beside it, and nothing else.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import timedelta
+
+import sqlalchemy as sa
+import time_machine
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from sqlalchemy.orm import Session
+
+from app.api.services import Services
+from app.db import Database
+from app.domain import posts, sessions, users, votes
+from app.domain.models import Base
+from app.domain.tokens import AccessTokens
+from app.main import create_app
+from tests.conftest import empty, make_settings
+
+# The moment of every request that names no other.
+NOW = "2026-03-01T12:00:00Z"
+PASSWORD = "correct horse"
+# What a client may rely on. Date, Server-Timing and Content-Length are left out: they differ from run to run, or
+# follow from the body.
+HEADERS = (
+    *("allow", "cache-control", "connection", "content-encoding", "content-type", "etag", "link", "location"),
+    *("pragma", "retry-after", "vary", "www-authenticate", "x-request-id"),
+    *("content-security-policy", "referrer-policy", "x-content-type-options", "x-frame-options"),
+)
+# Sent with every request that says nothing else of them.
+USUAL_HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "golden", "X-Request-ID": "golden"}
+# What the random parts of replies look like: these are opaque to clients, but not of any form.
+SHAPES = {
+    "token": r"eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9\.eyJzdWIiOi[A-Za-z0-9_-]{100,200}\.[A-Za-z0-9_-]{43}",
+    "refresh": r"[A-Za-z0-9_-]{43}",
+    "cursor": r"[A-Za-z0-9_-]{40,2000}",
+}
+
+_LONG_AGO, _LIFETIME = "2026-01-31T12:00:00Z", timedelta(days=365)
+# e-mail, name, bio, since when. Times without and with microseconds, and at the last one of a month.
+_PEOPLE = [
+    ("ada@example.com", "Ada", "I write notes.", _LONG_AGO),
+    ("Bob@Example.com", None, None, "2026-01-31T12:00:00.000001Z"),
+    ("eve+posts@sub.example.com", "Eve", None, "2026-01-31T12:00:00.500000Z"),
+    ("zoe@example.com", "Zoë 🦊", 'Ünï \u2028 "quoted" \\ </script>', "2026-02-28T23:59:59.999999Z"),
+    ("imported@example.com", None, None, "2026-02-01T00:00:00Z"),
+]
+_WITHOUT_PASSWORD = {"imported@example.com"}
+# owner, title, content, published, tags, when
+_POSTS = [
+    (1, "On Engines", "Notes.", True, ["engines", "notes"], "2026-02-01T08:00:00Z"),
+    (1, "A draft of Ada's", "Not yet.", False, ["secret"], "2026-02-02T08:00:00.120000Z"),
+    (2, "Größe: 🚀 你好 العربية e\u0301", 'Line one\nline two\ttab "quoted" \\ /', True, [], "2026-02-03T08:00:00Z"),
+    (2, "100% of_it", "Percent and underscore.", True, ["notes"], "2026-02-03T08:00:00Z"),
+    (3, "A disputed one", "Up and down.", True, ["a-tag", "zoo", "engines"], "2026-02-04T00:00:00.000001Z"),
+    (4, "", "", True, [], "2026-02-05T23:59:59.999999Z"),  # as version 1 lets it in
+    (4, "t" * 301, "Longer than version 2 would take.", True, [], "2026-02-06T08:00:00Z"),
+    (2, "A draft of Bob's", "Hidden.", False, ["secret"], "2026-02-07T08:00:00Z"),
+    (3, "ENGINES, again", "\u0001\u007f\u00a0\ufeff\U0010ffff", True, ["engines"], "2026-02-08T08:00:00Z"),
+    *((1, f"Letter {n}", f"Content {n}.", True, ["letters"], f"2026-02-1{n}T08:00:00Z") for n in range(5)),
+]
+_VOTES = [(2, 1, 1), (3, 1, 1), (1, 5, -1), (4, 5, -1), (2, 5, 1), (3, 3, 1), (4, 3, -1), (1, 9, 1), (2, 2 + 7, 1)]
+
+
+def app_for(database_url: str) -> FastAPI:
+    """The application as recorded: every setting has its default but the ones no test could run with."""
+    return create_app(make_settings(database_url, log_level="ERROR"))
+
+
+def plant(app: FastAPI) -> dict[str, str]:
+    """Make the database hold exactly the seed; gives the values of the placeholders {token:…}.
+
+    Beside the people's, these are tokens that are no good: expired, of an ended session, of another service's secret.
+    """
+    services: Services = app.state.services
+    password_hash = services.accounts.hasher.hash_blocking(PASSWORD)
+    empty(services.database)
+    with services.database.write() as session:
+        for email, name, bio, since in _PEOPLE:
+            with time_machine.travel(since, tick=False):
+                hash_ = None if email in _WITHOUT_PASSWORD else password_hash
+                user = users.create(session, email=email, password_hash=hash_, display_name=name)
+                users.change_profile(session, user.id, {"bio": bio})
+        for owner, title, content, published, tags, moment in _POSTS:
+            with time_machine.travel(moment, tick=False):
+                posts.create(session, owner, title=title, content=content, published=published, tags=tags)
+        with time_machine.travel(_LONG_AGO, tick=False):
+            for voter, post, value in _VOTES:
+                votes.put(session, voter, post, value)
+        return _tokens(session, services.tokens)
+
+
+def _tokens(session: Session, issuer: AccessTokens) -> dict[str, str]:
+    values = {}
+    with time_machine.travel(NOW, tick=False):
+        for number, name in enumerate(("ada", "bob", "eve", "zoe"), start=1):
+            values[f"token:{name}"] = issuer.issue(sessions.begin(session, number, _LIFETIME))
+        ended = sessions.begin(session, 1, _LIFETIME)
+        sessions.end(session, ended.session_id)
+        values["token:ended"] = issuer.issue(ended)
+        foreign = AccessTokens("the secret of another service altogether", issuer.lifetime)
+        values["token:foreign"] = foreign.issue(sessions.begin(session, 1, _LIFETIME))
+    with time_machine.travel("2026-03-01T11:00:00Z", tick=False):
+        values["token:expired"] = issuer.issue(sessions.begin(session, 1, _LIFETIME))
+    return values
+
+
+@contextmanager
+def _tables_missing(database: Database) -> Iterator[None]:
+    """Something no code of ours expects, so that it answers 500."""
+    names = [table.name for table in Base.metadata.sorted_tables]
+
+    def rename(suffix: str, to: str) -> None:
+        with database.write() as session:
+            for name in names:
+                session.execute(sa.text(f"ALTER TABLE {name}{suffix} RENAME TO {name}{to}"))
+
+    rename("", "_away")
+    try:
+        yield
+    finally:
+        rename("_away", "")
+
+
+@contextmanager
+def _database_away(_: Database) -> Iterator[TestClient]:
+    """The same service with its database where nobody listens, so that it answers 503."""
+    with TestClient(app_for("postgresql://nobody@127.0.0.1:1/nowhere")) as client:
+        yield client
+
+
+# What `given` may say of a request. Each gives the client to ask instead of the usual one, or None.
+CIRCUMSTANCES: dict[str, Callable[[Database], AbstractContextManager[TestClient | None]]] = {
+    "": lambda _: nullcontext(),
+    "tables missing": _tables_missing,
+    "database away": _database_away,
+}

@@ -1,0 +1,12 @@
+"""What is recorded of version 1. A pinned client is written against exactly these replies."""
+
+from contract_tests.golden.v1 import auth, failures, posts, users, votes, writes
+
+SCENARIOS = {
+    **users.SCENARIOS,
+    **auth.SCENARIOS,
+    **posts.SCENARIOS,
+    **writes.SCENARIOS,
+    **votes.SCENARIOS,
+    **failures.SCENARIOS,
+}

@@ -1,0 +1,13 @@
+"""What is recorded of version 2."""
+
+from contract_tests.golden.v2 import across, auth, failures, lists, posts, users, votes
+
+SCENARIOS = {
+    **users.SCENARIOS,
+    **auth.SCENARIOS,
+    **lists.SCENARIOS,
+    **posts.SCENARIOS,
+    **votes.SCENARIOS,
+    **across.SCENARIOS,
+    **failures.SCENARIOS,
+}

@@ -1,0 +1,72 @@
+"""Version 2: paths that are not served, bodies that are too large, and the service's own failures."""
+
+from app.versioning.contract.golden import Request
+from contract_tests.golden.ask import FORM, ask, delete, get, patch, post, put
+from contract_tests.golden.seed import PASSWORD
+
+_LARGE = '{"title":"t","content":"{repeat:x:1048576}"}'
+_LARGE_FORM = "grant_type=password&password={repeat:x:1048576}"
+_BODY = {"title": "t", "content": "c"}
+_OTHER_METHODS = {
+    "/v2/users": "GET",
+    "/v2/users/me": "POST",
+    "/v2/users/me/password": "GET",
+    "/v2/users/1": "DELETE",
+    "/v2/auth/token": "GET",
+    "/v2/auth/revoke": "DELETE",
+    "/v2/posts": "PUT",
+    "/v2/posts/1": "POST",
+    "/v2/posts/1/vote": "GET",
+    "/v2/tags": "OPTIONS",
+}
+
+
+def _operations(given: str) -> dict[str, Request]:
+    """Every operation, as it would succeed."""
+    change = {"current_password": PASSWORD, "new_password": "battery staple"}
+    login = {"grant_type": "password", "username": "ada@example.com", "password": PASSWORD}
+    refresh = {"grant_type": "refresh_token", "refresh_token": "x"}
+    return {
+        "sign up": post("/v2/users", json={"email": "new@example.com", "password": "long enough"}, given=given),
+        "look up": get("/v2/users/1", given=given),
+        "account": get("/v2/users/me", "ada", given=given),
+        "change the account": patch("/v2/users/me", "ada", json={}, given=given),
+        "change the password": put("/v2/users/me/password", "ada", json=change, given=given),
+        "delete the account": delete("/v2/users/me", "ada", given=given),
+        "log in": post("/v2/auth/token", form=login, given=given),
+        "refresh": post("/v2/auth/token", form=refresh, given=given),
+        "revoke": post("/v2/auth/revoke", form={"token": "x"}, given=given),
+        "list": get("/v2/posts", given=given),
+        "create": post("/v2/posts", "ada", json=_BODY, given=given),
+        "read": get("/v2/posts/1", given=given),
+        "replace": put("/v2/posts/1", "ada", json=_BODY, given=given),
+        "change": patch("/v2/posts/1", "ada", json={}, given=given),
+        "delete": delete("/v2/posts/1", "ada", given=given),
+        "vote": put("/v2/posts/1/vote", "ada", json={"value": 1}, given=given),
+        "take the vote back": delete("/v2/posts/1/vote", "ada", given=given),
+        "tags": get("/v2/tags", given=given),
+    }
+
+
+SCENARIOS = {
+    "unknown-paths": {
+        **{path: get(path) for path in ("/v2", "/v2/", "/v2/nope", "/v2/posts/1/nope", "/v2/login", "/v2/POSTS")},
+        "another method": post("/v2/nope", json={}),
+        "HEAD": ask("HEAD", "/v2/nope"),
+        "unicode": get("/v2/%22%3C%C3%A9"),
+    },
+    "other-methods": {f"{method} {path}": ask(method, path, "ada") for path, method in _OTHER_METHODS.items()},
+    "too-large": {
+        "sign up": post("/v2/users", text=_LARGE),
+        "change the account": patch("/v2/users/me", "ada", text=_LARGE),
+        "change the password": put("/v2/users/me/password", "ada", text=_LARGE),
+        "log in": post("/v2/auth/token", text=_LARGE_FORM, kind=FORM),
+        "revoke": post("/v2/auth/revoke", text=_LARGE_FORM, kind=FORM),
+        "create": post("/v2/posts", "ada", text=_LARGE),
+        "replace": put("/v2/posts/1", "ada", text=_LARGE),
+        "change": patch("/v2/posts/1", "ada", text=_LARGE),
+        "vote": put("/v2/posts/1/vote", "ada", text=_LARGE),
+    },
+    "own-failures": _operations("tables missing"),
+    "database-away": _operations("database away"),
+}
