@@ -14,6 +14,7 @@ from app.versioning.contract.golden import Exchange, Reply, Request
 from contract_tests.golden import seed
 
 RECORDINGS = Path(__file__).parents[2] / "contracts" / "golden"
+_SHOWN = 6
 
 
 class Stage:
@@ -49,7 +50,7 @@ class Stage:
                 complaints.append(f"{exchange.name} ({asked}): not asked, for nothing gave {missing}; see above")
                 continue
             if found := golden.compare(exchange.reply, reply):
-                complaints.append("\n  ".join([f"{exchange.name} ({asked})", *map(str, found)]))
+                complaints.append("\n  ".join([f"{exchange.name} ({asked})", *_first(map(str, found))]))
         return complaints
 
     def _ask(self, request: Request, values: dict[str, str]) -> Reply:
@@ -83,7 +84,14 @@ def advice(version: ApiVersion, path: Path, complaints: Iterable[str]) -> str:
         todo = f"{version.name} is frozen: its clients cannot be changed, so change the code back."
     else:
         todo = f"Change the code back; if no client can mind the difference, record it anew: {again}"
-    return "\n\n".join([what, *complaints, todo])
+    return "\n\n".join([what, *_first(complaints), todo])
+
+
+def _first(lines: Iterable[str]) -> list[str]:
+    """What fits a screen: one change of the code is often seen in a hundred places."""
+    all_ = list(lines)
+    more = len(all_) - _SHOWN
+    return [*all_[:_SHOWN], f"… and {more} more"] if more > 0 else all_
 
 
 def _bytes(text: str) -> bytes:

@@ -333,15 +333,18 @@ def _type(value: Any) -> str:
 
 
 def _shown(value: Any) -> str:
+    return _quoted(_spelled(value), "")
+
+
+def _spelled(value: Any) -> str:
+    """JSON for people to read, with numbers as they came."""
     if isinstance(value, _Number):
         return str(value)
-    return _quoted(json.dumps(_plain(value), ensure_ascii=False), "")
-
-
-def _plain(value: Any) -> Any:
     if isinstance(value, _Object):
-        return {name: _plain(inner) for name, inner in value}
-    return [_plain(inner) for inner in value] if isinstance(value, list) else value
+        return "{" + ", ".join(f"{json.dumps(name)}: {_spelled(inner)}" for name, inner in value) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_spelled, value)) + "]"
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _quoted(text: str | None, mark: str = "`") -> str:
