@@ -95,17 +95,19 @@ def plant(app: FastAPI) -> dict[str, str]:
 
 
 def _tokens(session: Session, issuer: AccessTokens) -> dict[str, str]:
+    def issue(user_id: int, by: AccessTokens = issuer) -> str:
+        login = sessions.begin(session, user_id, _LIFETIME, refreshable=False)
+        return by.issue(login.user_id, login.session_id)
+
     values = {}
     with time_machine.travel(NOW, tick=False):
         for number, name in enumerate(("ada", "bob", "eve", "zoe"), start=1):
-            values[f"token:{name}"] = issuer.issue(sessions.begin(session, number, _LIFETIME))
-        ended = sessions.begin(session, 1, _LIFETIME)
-        sessions.end(session, ended.session_id)
-        values["token:ended"] = issuer.issue(ended)
-        foreign = AccessTokens("the secret of another service altogether", issuer.lifetime)
-        values["token:foreign"] = foreign.issue(sessions.begin(session, 1, _LIFETIME))
+            values[f"token:{name}"] = issue(number)
+        values["token:ended"] = issue(1)
+        sessions.end(session, issuer.verify(values["token:ended"]).session_id)
+        values["token:foreign"] = issue(1, AccessTokens("the secret of another service altogether", issuer.lifetime))
     with time_machine.travel("2026-03-01T11:00:00Z", tick=False):
-        values["token:expired"] = issuer.issue(sessions.begin(session, 1, _LIFETIME))
+        values["token:expired"] = issue(1)
     return values
 
 
