@@ -17,6 +17,7 @@ from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progres
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.api import VERSIONS
+from app.cli_contract import contract_app
 from app.db import Database, DatabaseUnavailable, migrations
 from app.domain import transfer, users
 from app.domain.errors import DomainError
@@ -39,6 +40,7 @@ db_app = typer.Typer(help="The database's schema: its migrations.", no_args_is_h
 users_app = typer.Typer(help="Accounts, without the API.", no_args_is_help=True)
 app.add_typer(db_app, name="db")
 app.add_typer(users_app, name="users")
+app.add_typer(contract_app, name="contract")
 
 stdout = Console(soft_wrap=True)
 stderr = Console(stderr=True, soft_wrap=True, highlight=False)

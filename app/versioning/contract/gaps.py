@@ -1,0 +1,32 @@
+"""What an inclusion lacks."""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+Side = Literal["request", "reply"]
+# value: A holds what B does not. gone: a member that one side declares and the other no longer does.
+# default: what is meant when a member is left out has changed.
+Kind = Literal["value", "gone", "default"]
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Something that is valid under A and not under B, at a place within an instance.
+
+    `what` names it ("null", "a string longer than 10"); `proven` is false when it can merely not be excluded.
+    """
+
+    path: tuple[str, ...]
+    pointer_a: str
+    pointer_b: str
+    what: str
+    proven: bool = True
+    kind: Kind = "value"
+
+    def within(self, step: str) -> "Gap":
+        return replace(self, path=(step, *self.path))
+
+    @property
+    def place(self) -> str:
+        """The path as people write it: .tags[].name"""
+        return "".join(step if step.startswith("[") else f".{step}" for step in self.path)
