@@ -47,8 +47,10 @@ INSTEAD = {
     ("request", "value"): "keep accepting it, or ask for less in a new operation or version",
     ("request", "gone"): "keep reading it, or mark it deprecated and remove it in a new version",
     ("request", "default"): "keep the default; who wants the other one can send it",
+    ("request", "discriminator"): "keep the member, and the names, by which alternatives are told apart",
     ("reply", "value"): "keep replies as narrow as they were; put what is new into a new member, operation or version",
     ("reply", "gone"): "keep sending it, or mark it deprecated and remove it in a new version",
+    ("reply", "discriminator"): "keep the member, and the names, by which alternatives are told apart",
     ("reply", "default"): "keep the default, or always send the member",
 }
 
@@ -79,7 +81,7 @@ class Findings:
             self._gap(subject, gap, side)
         told = {(gap.pointer_a, gap.pointer_b) for gap in gaps} | {gap.path for gap in gaps}
         for gap in backward.gaps(b, a):
-            if gap.proven and gap.kind != "default" and not {gap.path, (gap.pointer_b, gap.pointer_a)} & told:
+            if gap.proven and gap.kind in ("value", "gone") and not {gap.path, (gap.pointer_b, gap.pointer_a)} & told:
                 pointer = gap.pointer_a if side == "request" else gap.pointer_b
                 self.add(pointer, f"{_place(subject, gap)} {_widened(gap, side)}", Verdict.COMPATIBLE)
         for pointer, text in forward.notes.items():
@@ -90,13 +92,13 @@ class Findings:
         place = _place(subject, gap)
         pointer = gap.pointer_b if side == "request" else gap.pointer_a
         sentence = {
-            ("request", "value"): f"refuses {gap.what}, which it accepted",
-            ("request", "gone"): "is no longer read",
-            ("request", "default"): f"means something else when it is left out: its default changed {gap.what}",
-            ("reply", "value"): f"can be {gap.what}, which it could not",
-            ("reply", "gone"): "is no longer promised",
-            ("reply", "default"): f"means something else when it is left out: its default changed {gap.what}",
-        }[side, gap.kind]
+            "gone": "is no longer read" if side == "request" else "is no longer promised",
+            "default": f"means something else when it is left out: its default changed {gap.what}",
+            "discriminator": f"tells alternatives apart in another way: its discriminator changed {gap.what}",
+            "value": f"refuses {gap.what}, which it accepted"
+            if side == "request"
+            else f"can be {gap.what}, which it could not",
+        }[gap.kind]
         if not gap.proven:
             sentence = f"cannot be proven compatible: it might {'refuse' if side == 'request' else 'be'} {gap.what}"
         self.add(

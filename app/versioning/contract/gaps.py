@@ -5,8 +5,8 @@ from typing import Literal
 
 Side = Literal["request", "reply"]
 # value: A holds what B does not. gone: a member that one side declares and the other no longer does.
-# default: what is meant when a member is left out has changed.
-Kind = Literal["value", "gone", "default"]
+# discriminator: alternatives are told apart in another way. default: what is meant when a member is left out has changed.
+Kind = Literal["value", "gone", "default", "discriminator"]
 
 
 @dataclass(frozen=True)

@@ -29,18 +29,40 @@ def compare_members(prover: Prover, a: Cell, b: Cell, depth: int) -> list[Gap]:
     for name in sorted(mine):
         nested = prover.compare(a.member(name), b.member(name) if name in theirs else b.other_members, depth + 1)
         found += _named(nested, name, a, b)
-        if side == "request" and name not in theirs and not b.member(name):
-            found.append(Gap((name,), a.declared[name].pointer, b.where("properties"), "any value", kind="gone"))
         if side and name in theirs:
             found += _meaning(prover, a, b, name)
     for name in sorted(theirs - mine):
         source = a.other_members if name in a.declared else a.member(name)
-        if side == "reply" and name not in b.required and (not source or gather(source).impossible):
-            found.append(Gap((name,), a.where("properties"), b.declared[name].pointer, "no such member", kind="gone"))
-        elif source or side is None:
+        if source or side is None:
             found += _named(prover.compare(source, b.member(name), depth + 1), name, a, b)
         # Otherwise nothing was said about the member, and nobody sent it on the strength of that.
     return found + _patterned(prover, a, b, depth) + _others(prover, a, b, depth)
+
+
+def gone(a: Cell, b: Cell, side: Side | None) -> list[Gap]:
+    """Members that the older side declares and the newer one no longer does; those required are found elsewhere."""
+    mine, theirs = _visible(a, side), _visible(b, side)
+    if side == "request":
+        return [
+            Gap((name,), a.declared[name].pointer, b.where("properties"), "any value", kind="gone")
+            for name in sorted(mine - theirs)
+            if name in b.declared or not b.member(name)
+        ]
+    return [
+        Gap((name,), a.where("properties"), b.declared[name].pointer, "no such member", kind="gone")
+        for name in sorted(theirs - mine - b.required)
+        if not a.member(name) or name in a.declared or gather(a.member(name)).impossible
+    ]
+
+
+def discriminator_change(old: Cell, new: Cell) -> str | None:
+    """How the member that tells alternatives apart has changed; None when it has not, or there was none."""
+    before, after = (next(iter(cell.values_of("discriminator")), {}) for cell in (old, new))
+    was, now = before.get("propertyName"), after.get("propertyName")
+    if was != now and was is not None:
+        return f"from `{was}` to {f'`{now}`' if now else 'none'}"
+    lost = sorted(k for k, v in (before.get("mapping") or {}).items() if (after.get("mapping") or {}).get(k) != v)
+    return f"what {', '.join(map(written, lost))} stands for" if lost else None
 
 
 def _named(gaps: list[Gap], name: str, a: Cell, b: Cell) -> list[Gap]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from app.versioning.contract import keywords
 from app.versioning.contract.disjoint import Disjointness
 from app.versioning.contract.gaps import Gap, Side
+from app.versioning.contract.members import discriminator_change, gone
 from app.versioning.contract.nodes import Cell, Group, Located, Node, gather, key_of, spread
 from app.versioning.contract.values import admits, finite, same, written
 
@@ -81,7 +82,8 @@ class Inclusion:
         self._steps += 1
         if self._steps > MOST_STEPS or self._same_text(a, b):
             return []
-        found = self._distinct(self._between(gather(a), gather(b), depth))
+        left, right = gather(a), gather(b)
+        found = self._distinct([*self._between(left, right, depth), *self._beyond(left, right, depth)])
         if found:
             self._failed[pair] = found
         return found
@@ -119,6 +121,22 @@ class Inclusion:
                     found += self._listed(typed, values, b)
                 else:
                     found += self._typed(typed, b, depth)
+        return found
+
+    def _beyond(self, a: Cell, b: Cell, depth: int) -> list[Gap]:
+        """What a contract says beyond its schemas, judged on the whole of B and not alternative by alternative."""
+        if self.side is None:
+            return []
+        change = discriminator_change(a, b) if self.side == "request" else discriminator_change(b, a)
+        place = (a.where("discriminator"), b.where("discriminator"))
+        found = [Gap((), *place, change, kind="discriminator")] if change else []
+        theirs = [typed for cell in spread(b) or [] for typed in cell.typed() if typed.only == "object"]
+        apart = self.disjointness(depth)
+        for mine in spread(a) or []:
+            if "object" in mine.types and any(cell.declared for cell in (mine, *theirs)):
+                typed = replace(mine, only="object")
+                options = [gone(typed, other, self.side) for other in theirs if not apart.nodes(typed, other)]
+                found += min(options, key=len, default=[])
         return found
 
     def _listed(self, a: Cell, values: list[object], b: Cell) -> list[Gap]:
