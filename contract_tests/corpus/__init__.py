@@ -4,7 +4,7 @@ import copy
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
+import yaml  # type: ignore[import-untyped]
 
 HERE = Path(__file__).parent
 VERDICTS = {"b": "breaking", "c": "compatible", "u": "unprovable"}

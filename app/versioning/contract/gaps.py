@@ -5,7 +5,7 @@ from typing import Literal
 
 Side = Literal["request", "reply"]
 # value: A holds what B does not. gone: a member that one side declares and the other no longer does.
-# discriminator: alternatives are told apart in another way. default: what is meant when a member is left out has changed.
+# discriminator: alternatives are told apart in another way. default: leaving a member out means something else.
 Kind = Literal["value", "gone", "default", "discriminator"]
 
 

@@ -57,7 +57,8 @@ def gone(a: Cell, b: Cell, side: Side | None) -> list[Gap]:
 
 def discriminator_change(old: Cell, new: Cell) -> str | None:
     """How the member that tells alternatives apart has changed; None when it has not, or there was none."""
-    before, after = (next(iter(cell.values_of("discriminator")), {}) for cell in (old, new))
+    before: dict[str, Any] = next(iter(old.values_of("discriminator")), {})
+    after: dict[str, Any] = next(iter(new.values_of("discriminator")), {})
     was, now = before.get("propertyName"), after.get("propertyName")
     if was != now and was is not None:
         return f"from `{was}` to {f'`{now}`' if now else 'none'}"

@@ -136,7 +136,7 @@ class Inclusion:
             if "object" in mine.types and any(cell.declared for cell in (mine, *theirs)):
                 typed = replace(mine, only="object")
                 options = [gone(typed, other, self.side) for other in theirs if not apart.nodes(typed, other)]
-                found += min(options, key=len, default=[])
+                found += min(options, key=len) if options else []
         return found
 
     def _listed(self, a: Cell, values: list[object], b: Cell) -> list[Gap]:
