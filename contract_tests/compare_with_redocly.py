@@ -7,11 +7,12 @@ as breaking for both.
 
 import json
 import subprocess
-import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import Any
+
+import typer
 
 from app.versioning.contract import compatible, diff, normalise
 from contract_tests.corpus import Case, cases
@@ -54,16 +55,18 @@ def main() -> None:
                 missed[name] += expected == "breaking" and answer != expected
                 alarms[name] += expected == "compatible" and answer != expected
                 if answer != expected:
-                    print(f"{name}: {case.kind}: {case.name}: {answer}, not {expected}", file=sys.stderr)
-    print("| kind | changes | tandem right | tandem wrong | redocly right | redocly wrong |\n|---|---|---|---|---|---|")
+                    typer.echo(f"{name}: {case.kind}: {case.name}: {answer}, not {expected}", err=True)
+    typer.echo(
+        "| kind | changes | tandem right | tandem wrong | redocly right | redocly wrong |\n|---|---|---|---|---|---|"
+    )
     for kind, count in total.items():
         cells = [str(n) for name in right for n in (right[name][kind], count - right[name][kind])]
-        print(f"| {kind} | {count} | {' | '.join(cells)} |")
+        typer.echo(f"| {kind} | {count} | {' | '.join(cells)} |")
     everything = total.total()
     sums = [str(n) for name in right for n in (right[name].total(), everything - right[name].total())]
-    print(f"| **all** | {everything} | {' | '.join(sums)} |")
+    typer.echo(f"| **all** | {everything} | {' | '.join(sums)} |")
     for name in right:
-        print(f"\n{name}: {missed[name]} breaking changes missed, {alarms[name]} harmless ones called breaking")
+        typer.echo(f"\n{name}: {missed[name]} breaking changes missed, {alarms[name]} harmless ones called breaking")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from app.versioning.contract.disjoint import Disjointness
 from app.versioning.contract.gaps import Gap, Side
 from app.versioning.contract.members import discriminator_change, gone
 from app.versioning.contract.nodes import Cell, Group, Located, Node, gather, key_of, spread
-from app.versioning.contract.values import admits, finite, same, written
+from app.versioning.contract.values import admits, changed_references, finite, same, written
 
 DEEPEST = 25  # schemas within schemas, before the rest is put off: Python's stack is finite
 MOST_ROUNDS = 60
@@ -39,6 +39,7 @@ class Inclusion:
     _deferred: dict[Pair, tuple[Node, Node]] = field(default_factory=dict)
     _steps: int = 0
     _same: dict[tuple[int, int], bool] = field(default_factory=dict)
+    _changed: dict[tuple[int, int], frozenset[str]] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)  # pointer into the newer document -> what is worth knowing
 
     def gaps(self, a: Node, b: Node) -> list[Gap]:
@@ -94,10 +95,16 @@ class Inclusion:
         for left, right in zip(a, b, strict=True):
             key = (left.key, right.key)
             if key not in self._same:
-                self._same[key] = same(left, right)
+                self._same[key] = same(left, right, self._changed_between(left, right))
             if not self._same[key]:
                 return False
         return True
+
+    def _changed_between(self, left: Located, right: Located) -> frozenset[str]:
+        key = (id(left.root), id(right.root))
+        if key not in self._changed:
+            self._changed[key] = changed_references(left.root, right.root)
+        return self._changed[key]
 
     @staticmethod
     def _distinct(gaps: Iterable[Gap]) -> list[Gap]:
@@ -136,7 +143,8 @@ class Inclusion:
             if "object" in mine.types and any(cell.declared for cell in (mine, *theirs)):
                 typed = replace(mine, only="object")
                 options = [gone(typed, other, self.side) for other in theirs if not apart.nodes(typed, other)]
-                found += min(options, key=len) if options else []
+                shortest = sorted(options, key=len)[:1]
+                found += shortest[0] if shortest else []
         return found
 
     def _listed(self, a: Cell, values: list[object], b: Cell) -> list[Gap]:
@@ -199,7 +207,7 @@ class Inclusion:
                 what = "what more than one alternative of `oneOf` may take"
                 gaps = [Gap((), a.pointer, pointer, what, proven=False)]
             tries.append(gaps)
-        best = min(tries, key=len)
+        best, *_ = sorted(tries, key=len)
         return best if len(possible) == 1 else [replace(gap, proven=False) for gap in best]
 
     @staticmethod

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
-from app.versioning.contract.nodes import Cell, Group, Located, Node, gather, is_number, matches
+from app.versioning.contract.nodes import Cell, Group, Located, Node, find, gather, is_number, matches
 
 DEEPEST = 12  # schemas within schemas that a single value is followed through
 # Words that constrain nothing. `default` and `deprecated` are no prose: clients act on them.
@@ -57,12 +57,61 @@ def type_of(value: Any) -> str:
     return "array" if isinstance(value, list) else "object"
 
 
-def same(left: Located, right: Located) -> bool:
-    """Whether two pieces of two documents say the same, prose aside; references are compared by what they lead to."""
+def changed_references(left: dict[str, Any], right: dict[str, Any]) -> frozenset[str]:
+    """The references of a document that lead to something else in the other one, be it at the end of a long way.
+
+    Worked out once, so that a document whose schemas all reach each other is not walked again from each of them.
+    """
+    used_by: dict[str, set[str]] = {}
+    changed: set[str] = set()
+    waiting = list(_references(left))
+    known = set(waiting)
+    while waiting:
+        reference = waiting.pop()
+        a, b = find(left, reference), find(right, reference)
+        if a is None or b is None or not same(a, b, frozenset()):
+            changed.add(reference)
+        for inner in _references(a.raw) if a else ():
+            used_by.setdefault(inner, set()).add(reference)
+            if inner not in known:
+                known.add(inner)
+                waiting.append(inner)
+    spreading = list(changed)
+    while spreading:
+        reached = used_by.get(spreading.pop(), set()) - changed
+        changed |= reached
+        spreading += reached
+    return frozenset(changed)
+
+
+def _references(value: Any) -> set[str]:
+    found = set()
+    waiting = [value]
+    while waiting:
+        here = waiting.pop()
+        if isinstance(here, dict):
+            if isinstance(here.get("$ref"), str):
+                found.add(here["$ref"])
+            waiting += here.values()
+        elif isinstance(here, list):
+            waiting += here
+    return found
+
+
+def same(left: Located, right: Located, changed: frozenset[str] | None = None) -> bool:  # noqa: C901  one walk
+    """Whether two pieces of two documents say the same, prose aside; references are compared by what they lead to.
+
+    When it is known which references changed, equal ones are looked up there instead of being followed.
+    """
     waiting = [(left, right)]
     seen: set[tuple[int, int]] = set()
     while waiting:
-        a, b = (side.followed() if _bare(side) else side for side in waiting.pop())
+        a, b = waiting.pop()
+        if changed is not None and _bare(a) and _bare(b) and a.get("$ref") == b.get("$ref"):
+            if a.get("$ref") in changed:
+                return False
+            continue
+        a, b = (side.followed() if _bare(side) else side for side in (a, b))
         if isinstance(a.raw, dict) and isinstance(b.raw, dict):
             if (a.key, b.key) in seen:
                 continue
