@@ -60,6 +60,7 @@ def _fetch(url: str) -> str:
         with urllib.request.urlopen(url, timeout=LONGEST_WAIT) as reply:  # noqa: S310  `load` looked at the scheme
             return str(reply.read().decode("utf-8"))
     except urllib.error.HTTPError as error:
+        error.close()
         raise ContractError(f"{url}: answered {error.code}") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)

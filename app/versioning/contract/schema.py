@@ -37,6 +37,7 @@ class Inclusion:
     _visited: set[Pair] = field(default_factory=set)
     _assumed: set[Pair] = field(default_factory=set)
     _deferred: dict[Pair, tuple[Node, Node]] = field(default_factory=dict)
+    _open: set[tuple[frozenset[int], str | None, int]] = field(default_factory=set)
     _steps: int = 0
     _same: dict[tuple[int, int], bool] = field(default_factory=dict)
     _changed: dict[tuple[int, int], frozenset[str]] = field(default_factory=dict)
@@ -189,6 +190,15 @@ class Inclusion:
 
     def _group(self, a: Cell, group: Group, depth: int) -> list[Gap]:
         """Some alternative of B takes the whole cell; of `oneOf`, no second one may take a part of it."""
+        question = (key_of(a.parts), a.only, group.source.key)
+        if question in self._open:  # an alternative that contains itself takes nothing that the others do not
+            return [Gap((), a.pointer, group.source.pointer, "what an alternative within itself takes", proven=False)]
+        self._open.add(question)
+        found = self._alternatives(a, group, depth)
+        self._open.discard(question)
+        return found
+
+    def _alternatives(self, a: Cell, group: Group, depth: int) -> list[Gap]:
         apart = self.disjointness(depth)
         possible = [branch for branch in group.branches if not apart.nodes(a, gather((branch,)))]
         word = "oneOf" if group.exactly_one else "anyOf"
