@@ -1,10 +1,20 @@
 """The `tandem contract` commands. Exit status: 0 compatible, 1 not, 2 for input that cannot be used."""
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
 
 import typer
 
-from app.versioning.contract import ContractError, Format, compatible, diff, load, render
+from app.api import VERSIONS
+from app.domain.clock import now
+from app.main import create_app
+from app.settings import load_settings
+from app.versioning import ApiVersion
+from app.versioning.contract import ContractError, Format, compatible, diff, golden, load, released, render, report
+
+ROOT = Path(__file__).resolve().parents[1]
+CONTRACTS = ROOT / "contracts"
+CHANGELOG = ROOT / "CHANGELOG.md"
 
 contract_app = typer.Typer(help="What the OpenAPI documents promise.", no_args_is_help=True)
 
@@ -39,6 +49,73 @@ def diff_(
     raise typer.Exit(0 if compatible(changes) else 1)
 
 
-def _refuse(message: str) -> None:
+@contract_app.command()
+def check(
+    versions: Annotated[list[str] | None, typer.Argument(help="Which; all of them by default.")] = None,
+) -> None:
+    """Compare what is served with what was released; 1 when they differ, with what to do about it."""
+    drifted = False
+    for version, document in _documents(versions):
+        try:
+            drift = released.check(version, document, CONTRACTS)
+        except ContractError as error:
+            _refuse(str(error))
+        if drift is None:
+            typer.echo(f"{version.name}: as released")
+        else:
+            drifted = True
+            typer.echo(f"{version.name}: not as released\n{released.describe(drift)}")
+    raise typer.Exit(1 if drifted else 0)
+
+
+@contract_app.command()
+def release(name: Annotated[str, typer.Argument(metavar="VERSION", help="Which.")]) -> None:
+    """Make the document that is served the released one, if no client breaks, and note it in CHANGELOG.md."""
+    for version, document in _documents([name]):
+        try:
+            drift = released.release(version, document, CONTRACTS, CHANGELOG)
+        except ContractError as error:
+            typer.echo(f"tandem: {error}", err=True)
+            raise typer.Exit(1) from None
+        typer.echo(f"{name}: nothing to release" if drift is None else f"{name}: released")
+
+
+@contract_app.command("report")
+def report_(
+    out: Annotated[Path, typer.Option(help="Where to write the page.")] = Path("contract-report.html"),
+    archives: Annotated[Path, typer.Option(help="HTTP archives that `make contract` left.")] = Path("build/contract"),
+) -> None:
+    """Write one HTML page that says, for every operation and status, what was proven."""
+    proofs = [_proof(version, document, archives) for version, document in _documents(None)]
+    out.write_text(report.render(proofs, f"{now():%Y-%m-%d %H:%M} UTC"), encoding="utf-8")
+    typer.echo(f"wrote {out}")
+
+
+def _proof(version: ApiVersion, document: dict[str, Any], archives: Path) -> report.VersionProof:
+    try:
+        drift = released.check(version, document, CONTRACTS)
+    except ContractError as error:
+        sentence, holds = str(error), False
+    else:
+        holds = drift is None
+        sentence = "The document is as released." if drift is None else "The document is not as released."
+    recorded = [
+        report.Observation(exchange.request.method, exchange.request.path.partition("?")[0], exchange.reply.status)
+        for file in sorted((CONTRACTS / "golden" / version.name).glob("*.json"))
+        for exchange in golden.load(file)
+    ]
+    generated = (seen for file in sorted(archives.glob(f"{version.name}-*.har")) for seen in report.read_archive(file))
+    return report.prove(version.name, document, cases=generated, golden=recorded, compatibility=sentence, holds=holds)
+
+
+def _documents(names: list[str] | None) -> list[tuple[ApiVersion, dict[str, Any]]]:
+    """These versions with their documents as served; wrong usage for a name that no version has."""
+    documents = create_app(load_settings()).state.documents
+    if unknown := set(names or ()) - documents.keys():
+        raise typer.BadParameter(f"no version {', '.join(sorted(unknown))}; there are {', '.join(documents)}")
+    return [(version, documents[version.name]) for version in VERSIONS if not names or version.name in names]
+
+
+def _refuse(message: str) -> NoReturn:
     typer.echo(f"tandem: {message}", err=True)
     raise typer.Exit(2)

@@ -21,6 +21,7 @@ class LiveServer:
     """
 
     def __init__(self, database_url: str, folder: Path, **environment: str) -> None:
+        self.database = database_url.partition(":")[0].partition("+")[0]  # sqlite or postgresql
         self.port = _free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = folder / "server.log"

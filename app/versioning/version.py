@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel
@@ -37,11 +37,16 @@ class ApiVersion:
     revision: str  # `info.version` of the document
     tags: Sequence[dict[str, Any]] = ()
     ignores_trailing_slash: bool = False
-    status: str = "current"
+    status: Literal["current", "frozen"] = "current"
 
     @property
     def prefix(self) -> str:
         return f"/{self.name}"
+
+    @property
+    def frozen(self) -> bool:
+        """Whether nothing about the version changes any more, additions included."""
+        return self.status == "frozen"
 
     def owns(self, path: str) -> bool:
         """Whether a request path belongs to this version, served or not."""
