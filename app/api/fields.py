@@ -6,7 +6,6 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-BEYOND_EXACT_DOUBLES = 2**53
 MAXIMUM_INTEGER = 2**63 - 1
 
 
@@ -18,13 +17,8 @@ def _only_digits(value: object) -> object:
 
 
 def _whole_number(value: object) -> object:
-    """JSON has one type of number: to JSON Schema, and so to our documents, 7.0 is an integer.
-
-    From 2^53 on a double may stand for the integer beside it, and so for another row: refused.
-    """
-    if isinstance(value, float) and value.is_integer() and value < BEYOND_EXACT_DOUBLES:
-        return int(value)
-    return value
+    """JSON has one type of number: to JSON Schema, and so to our documents, 7.0 is an integer."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _true_or_false(value: object) -> object:
