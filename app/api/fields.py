@@ -10,10 +10,14 @@ MAXIMUM_INTEGER = 2**63 - 1
 
 
 def _only_digits(value: object) -> object:
-    """Python's int() also takes `1_0`, `+1`, spaces and digits of other scripts."""
-    if isinstance(value, str) and not re.fullmatch(r"-?[0-9]{1,19}", value):
-        raise PydanticCustomError("int_parsing", "Input should be a valid integer")
-    return value
+    """Python's int() also takes `1_0`, `+1`, spaces and digits of other scripts; `7.0` is an integer to JSON Schema."""
+    if not isinstance(value, str):
+        return value
+    if (found := re.fullmatch(r"(-?[0-9]{1,19})(\.0+)?", value)) is not None:
+        return found[1]
+    if re.fullmatch(r"-?[0-9](\.[0-9]+)?e\+[0-9]{2}", value) and float(value).is_integer():
+        return int(float(value))  # as a large whole double is printed
+    raise PydanticCustomError("int_parsing", "Input should be a valid integer")
 
 
 def _whole_number(value: object) -> object:

@@ -32,7 +32,7 @@ NO_IDS = {
     "beyond int64": str(2**63),
     "far beyond": "1" + "0" * 30,
     "a word": "abc",
-    "a fraction": "1.0",
+    "a fraction": "1.5",
     "an underscore": "1_0",
     "a sign": "+1",
     "a space": "%201",

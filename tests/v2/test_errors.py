@@ -178,7 +178,7 @@ def test_a_problem_is_the_same_whatever_is_accepted(client, accept):
     ("value", "code"),
     [
         *(("0", "greater_than_equal"), ("-1", "greater_than_equal"), (str(BEYOND_INT64), "less_than_equal")),
-        *((bad, "int_parsing") for bad in ("abc", "1_0", "+1", "1.0", "1e1", "NaN", "0x1", "%201", "%D9%A1", "%00")),
+        *((bad, "int_parsing") for bad in ("abc", "1_0", "+1", "1.5", "1e1", "NaN", "0x1", "%201", "%D9%A1", "%00")),
         *((bad, "int_parsing") for bad in (str(10**30), "9" * 5000, "%ED%A0%80")),
     ],
     ids=lambda value: value[:20],
