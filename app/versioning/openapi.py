@@ -41,6 +41,17 @@ def response_headers(status: int, *, required: bool = True, **described: str) ->
     return {status: {"headers": headers}}
 
 
+def links(status: int, **targets: dict[str, Any]) -> dict[str, Any]:
+    """The `openapi_extra` of a route whose reply of this status leads on: a name for each way, and its `link`."""
+    return {"responses": {str(status): {"links": targets}}}
+
+
+def link(operation: str, description: str, *, body: Any = None, **parameters: str) -> dict[str, Any]:
+    """A way from a reply to an operation (by its id): runtime expressions for its parameters, and for its body."""
+    sent = {"parameters": parameters} if parameters else {}
+    return {"operationId": operation, "description": description, **sent, **({"requestBody": body} if body else {})}
+
+
 def merge_patch_body(model: str) -> dict[str, Any]:
     """The `openapi_extra` of a PATCH route that takes `application/merge-patch+json` (RFC 7396) beside plain JSON."""
     schema = {"schema": {"$ref": f"#/components/schemas/{model}"}}

@@ -19,6 +19,7 @@ from app.domain.sessions import Login
 from app.domain.text import storable
 from app.domain.tokens import Claims
 from app.versioning import Reply
+from app.versioning.openapi import link, links
 
 router = APIRouter(prefix="/auth", tags=["auth"])
 _scheme = OAuth2PasswordBearer(
@@ -96,8 +97,20 @@ _REVOCATION = _fields(
 _OAUTH_REFUSAL: dict[int | str, dict[str, Any]] = {400: {"model": OAuthError, "description": "As RFC 6749 has it."}}
 
 
+_REFRESH = {"grant_type": "refresh_token", "refresh_token": "$response.body#/refresh_token"}
+_REVOKE = {"token": "$response.body#/access_token"}
+
+
 @router.post(
-    "/token", response_model=TokenPair, responses=_OAUTH_REFUSAL, openapi_extra=_form(_PASSWORD_GRANT, _REFRESH_GRANT)
+    "/token",
+    response_model=TokenPair,
+    responses=_OAUTH_REFUSAL,
+    openapi_extra=_form(_PASSWORD_GRANT, _REFRESH_GRANT)
+    | links(
+        200,
+        refresh=link("create_token", "The next pair, when the access token has expired.", body=_REFRESH),
+        log_out=link("revoke_token", "The end of the session.", body=_REVOKE),
+    ),
 )
 async def create_token(request: Request, core: Core) -> Response:
     """Exchange a password, or a refresh token, for an access token and the next refresh token.

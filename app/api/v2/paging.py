@@ -19,6 +19,7 @@ from app.db import Connection
 from app.domain.errors import DomainError, Kind
 from app.domain.fields import Text
 from app.domain.listing import Listing
+from app.versioning.openapi import link
 
 T = TypeVar("T")
 Out = TypeVar("Out", bound=BaseModel)
@@ -36,6 +37,15 @@ class PageQuery(BaseModel):
     def binding(self) -> str:
         """What a cursor is bound to: the filters and the order, but not how many at a time."""
         return self.model_dump_json(exclude={"limit", "cursor"})
+
+
+def next_page(operation: str) -> dict[str, Any]:
+    """The link from a page of the operation to the next."""
+    return link(
+        operation,
+        "The next page, asked for with the same filters and order.",
+        cursor="$response.body#/page/next_cursor",
+    )
 
 
 class Page(BaseModel):

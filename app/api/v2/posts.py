@@ -10,12 +10,12 @@ from app.api.fields import FlagInUrl, IdInUrl
 from app.api.services import Core, Db
 from app.api.v2.auth import TOKEN_IS_OPTIONAL, Caller, CallerIfAny
 from app.api.v2.media import JSON, MERGE_PATCH
-from app.api.v2.paging import Page, PageQuery, read_page
+from app.api.v2.paging import Page, PageQuery, next_page, read_page
 from app.domain import errors, posts, sessions
 from app.domain.fields import Moment, TagName, Text
 from app.domain.posts import PostChanges, PostFilter, PostView
 from app.versioning import Reply
-from app.versioning.openapi import merge_patch_body, refusals, response_headers
+from app.versioning.openapi import link, links, merge_patch_body, refusals, response_headers
 
 router = APIRouter(prefix="/posts", tags=["posts"])
 
@@ -141,7 +141,7 @@ class PostQuery(PageQuery):
         **response_headers(200, Link="The next and the previous page (RFC 8288).", required=False),
         **refusals(401, status_400="The cursor does not belong to this list."),
     },
-    openapi_extra=TOKEN_IS_OPTIONAL,
+    openapi_extra=TOKEN_IS_OPTIONAL | links(200, next_page=next_page("list_posts")),
 )
 def list_posts(
     query: Annotated[PostQuery, Query()], caller: CallerIfAny, request: Request, core: Core, db: Db
@@ -173,7 +173,13 @@ def create_post(body: PostWrite, caller: Caller, db: Db) -> Reply[Post]:
     return Reply(Post.of(post, author), 201, {"Location": f"/v2/posts/{post.id}"})
 
 
-@router.get("/{post_id}", response_model=Post, responses=refusals(401, 404), openapi_extra=TOKEN_IS_OPTIONAL)
+@router.get(
+    "/{post_id}",
+    response_model=Post,
+    responses=refusals(401, 404),
+    openapi_extra=TOKEN_IS_OPTIONAL
+    | links(200, author=link("get_user", "Who wrote it.", user_id="$response.body#/author/id")),
+)
 def get_post(post_id: IdInUrl, caller: CallerIfAny, db: Db) -> Reply[Post]:
     """Read a post."""
     with db.read() as connection:

@@ -6,12 +6,12 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, Field
 
 from app.api.services import Core, Db
-from app.api.v2.paging import Page, PageQuery, read_page
+from app.api.v2.paging import Page, PageQuery, next_page, read_page
 from app.domain import tags
 from app.domain.fields import Text
 from app.domain.tags import TagView
 from app.versioning import Reply
-from app.versioning.openapi import refusals, response_headers
+from app.versioning.openapi import link, links, refusals, response_headers
 
 router = APIRouter(prefix="/tags", tags=["tags"])
 
@@ -41,6 +41,11 @@ class TagQuery(PageQuery):
         **response_headers(200, Link="The next and the previous page (RFC 8288).", required=False),
         **refusals(status_400="The cursor does not belong to this list."),
     },
+    openapi_extra=links(
+        200,
+        next_page=next_page("list_tags"),
+        posts=link("list_posts", "Posts with the first of the tags.", tag="$response.body#/data/0/name"),
+    ),
 )
 def list_tags(query: Annotated[TagQuery, Query()], request: Request, core: Core, db: Db) -> Reply[TagPage]:
     """The tags of published posts, by name, with the number of posts."""

@@ -14,9 +14,12 @@ from app.domain import sessions, users
 from app.domain.fields import DisplayName, Email, Password, Text
 from app.domain.users import ProfileChanges, UserView
 from app.versioning import Reply
-from app.versioning.openapi import merge_patch_body, refusals, response_headers
+from app.versioning.openapi import link, links, merge_patch_body, refusals, response_headers
 
 router = APIRouter(prefix="/users", tags=["users"])
+
+_SEEN_BY_OTHERS = link("get_user", "What others see of it.", user_id="$response.body#/id")
+_LOG_IN = {"grant_type": "password", "username": "$request.body#/email", "password": "$request.body#/password"}
 
 Bio = Annotated[Text, Field(max_length=2000)]
 
@@ -104,6 +107,9 @@ class Account(User):
         **refusals(415, status_409="An account with this e-mail exists."),
     },
     dependencies=[Depends(JSON)],
+    openapi_extra=links(
+        201, seen_by_others=_SEEN_BY_OTHERS, log_in=link("create_token", "Tokens for the new user.", body=_LOG_IN)
+    ),
 )
 async def create_user(body: AccountCreate, core: Core) -> Reply[Account]:
     """Sign up. The e-mail is unique without regard to case."""
@@ -111,7 +117,12 @@ async def create_user(body: AccountCreate, core: Core) -> Reply[Account]:
     return Reply(Account.of(user), 201, {"Location": f"/v2/users/{user.id}"})
 
 
-@router.get("/me", response_model=Account, responses=refusals(401))
+@router.get(
+    "/me",
+    response_model=Account,
+    responses=refusals(401),
+    openapi_extra=links(200, seen_by_others=_SEEN_BY_OTHERS),
+)
 def get_account(caller: Caller, db: Db) -> Reply[Account]:
     """Read one's own account."""
     with db.read() as connection:
@@ -123,7 +134,7 @@ def get_account(caller: Caller, db: Db) -> Reply[Account]:
     response_model=Account,
     responses=refusals(401, 415),
     dependencies=[Depends(MERGE_PATCH)],
-    openapi_extra=merge_patch_body("AccountPatch"),
+    openapi_extra=merge_patch_body("AccountPatch") | links(200, seen_by_others=_SEEN_BY_OTHERS),
 )
 def update_account(body: AccountPatch, caller: Caller, db: Db) -> Reply[Account]:
     """Change the given fields of one's own profile."""
@@ -153,7 +164,12 @@ async def change_password(body: PasswordChange, caller: Caller, core: Core) -> R
     return Response(status_code=204)
 
 
-@router.get("/{user_id}", response_model=User, responses=refusals(404))
+@router.get(
+    "/{user_id}",
+    response_model=User,
+    responses=refusals(404),
+    openapi_extra=links(200, posts=link("list_posts", "The user's posts.", author_id="$response.body#/id")),
+)
 def get_user(user_id: IdInUrl, db: Db) -> Reply[User]:
     """Look a user up by id."""
     with db.read() as connection:

@@ -13,7 +13,7 @@ from app.api.v2.posts import Votes
 from app.domain import sessions, votes
 from app.domain.fields import VoteValue
 from app.versioning import Reply
-from app.versioning.openapi import refusals
+from app.versioning.openapi import link, links, refusals
 
 router = APIRouter(prefix="/posts/{post_id}/vote", tags=["votes"])
 
@@ -29,7 +29,13 @@ class VoteResult(BaseModel):
     votes: Votes
 
 
-@router.put("", response_model=VoteResult, responses=refusals(401, 404, 415), dependencies=[Depends(JSON)])
+@router.put(
+    "",
+    response_model=VoteResult,
+    responses=refusals(401, 404, 415),
+    dependencies=[Depends(JSON)],
+    openapi_extra=links(200, post=link("get_post", "What was voted on.", post_id="$request.path.post_id")),
+)
 def put_vote(post_id: IdInUrl, body: Vote, caller: Caller, db: Db) -> Reply[VoteResult]:
     """Vote a post up (1) or down (-1). Sent again it changes nothing."""
     with db.write() as session:
