@@ -9,6 +9,7 @@ from app.main import create_app
 from contract_tests import tools
 from tests.conftest import (
     app,
+    database,
     database_url,
     live_server,
     make_settings,
@@ -17,7 +18,7 @@ from tests.conftest import (
     settings,
 )
 
-__all__ = ["app", "database_url", "live_server", "postgres_url", "session_client", "settings"]
+__all__ = ["app", "database", "database_url", "live_server", "postgres_url", "session_client", "settings"]
 
 
 @pytest.fixture(scope="session")

@@ -1,44 +1,136 @@
-"""Schemathesis against a running server: whatever it generates, the replies are those the documents promise."""
+"""Schemathesis against every version of the service: whatever it asks, the replies are those the documents promise."""
 
-import os
+import json
 import re
-import subprocess
-import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import requests
+import schemathesis
+from schemathesis import checks
 
 from app.api import VERSIONS
+from app.db import Database
 from app.versioning import ApiVersion
-from tests.server import LiveServer
+from app.versioning.contract import golden
+from contract_tests import conformance
+from contract_tests.golden.replay import recordings
+from tests.conftest import empty
 
-ROOT = Path(__file__).parents[1]
-ARCHIVES = ROOT / "build" / "contract"
+ARCHIVES = conformance.ROOT / "build" / "contract"
 SEED = 1
 MAX_EXAMPLES = 40
 MINIMUM_CASES = 500  # a run that reaches fewer has lost its way
+GIVEN = re.compile(r"2\d{3}-\d\d-\d\dT[\d:.A%]+Z|[\w-]{40,}")
+OF_REPLIES = [
+    checks.status_code_conformance,
+    checks.content_type_conformance,
+    checks.response_headers_conformance,
+    checks.response_schema_conformance,
+]
+versions = pytest.mark.parametrize("version", VERSIONS, ids=lambda version: version.name)
 
 
-@pytest.mark.parametrize("version", VERSIONS, ids=lambda version: version.name)
-def test_the_service_keeps_the_document(version: ApiVersion, live_server: LiveServer, tmp_path: Path):
-    """Every check and every phase of Schemathesis passes on the version's document, on either database."""
+@pytest.mark.parametrize("way", ["over-http", "in-process"])
+@versions
+def test_the_service_keeps_the_document(
+    request: pytest.FixtureRequest,
+    version: ApiVersion,
+    way: str,
+    database: Database,
+    database_url: str,
+    documents: dict[str, Path],
+    tmp_path: Path,
+):
+    """Every check and every phase passes on the version, on either database, over HTTP and in process."""
     # What was asked and answered, for `tandem contract report`.
-    archive = ARCHIVES / f"{version.name}-{live_server.database}.har"
+    archive = ARCHIVES / f"{version.name}-{database.engine.dialect.name}-{way}.har"
     archive.parent.mkdir(parents=True, exist_ok=True)
-    command = [
-        *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(ROOT / "schemathesis.toml")),
-        *("run", f"{live_server.url}{version.prefix}/openapi.json"),
-        *("--checks", "all", "--phases", "examples,coverage,fuzzing,stateful"),
+    options = (
+        *("--seed", str(SEED), "--max-examples", str(MAX_EXAMPLES)),
         *("--report", "har", "--report-har-path", str(archive)),
-        *("--max-examples", str(MAX_EXAMPLES), "--seed", str(SEED), "--continue-on-failure", "--no-color"),
-    ]
-    hooks = {"SCHEMATHESIS_HOOKS": "contract_tests.hooks", "TANDEM_URL": live_server.url, "PYTHONPATH": str(ROOT)}
-    run = subprocess.run(
-        command, cwd=tmp_path, env={**os.environ, **hooks}, capture_output=True, text=True, check=False, timeout=600
     )
+    if way == "in-process":
+        run = conformance.run(version, database_url, tmp_path, *options, document=documents[version.name])
+    else:
+        run = conformance.run(version, request.getfixturevalue("live_server").url, tmp_path, *options)
     assert run.returncode == 0, f"{run.stdout}\n{run.stderr}"
     cases = re.search(r"(\d+) generated, \1 passed", run.stdout)
     assert cases, run.stdout
     assert int(cases[1]) > MINIMUM_CASES, run.stdout
     for phase in ("Examples", "Coverage", "Fuzzing", "Stateful"):
         assert f"✅ {phase}" in run.stdout, run.stdout
+    links = re.search(r"(\d+) covered / (\d+) selected / \2 total", run.stdout)
+    assert links, run.stdout
+    assert int(links[1]) > int(links[2]) // 2, run.stdout
+
+
+@versions
+def test_a_run_can_be_repeated(
+    database_url: str, database: Database, version: ApiVersion, documents: dict[str, Path], tmp_path: Path
+):
+    """The same seed on the same database asks the same again, in the same order, and gets the same statuses.
+
+    But for what it was given and sends back: moments, tokens and cursors.
+    """
+    asked = []
+    for name in ("once", "again"):
+        empty(database)
+        folder = tmp_path / name  # of its own: Schemathesis keeps there what it has found, and begins with it
+        folder.mkdir()
+        archive = folder / "asked.har"
+        options = ("--seed", str(SEED), "--max-examples", "3", "--report", "har", "--report-har-path", str(archive))
+        conformance.run(version, database_url, folder, *options, document=documents[version.name])
+        asked.append(list(_asked(archive)))
+    assert asked[0] == asked[1]
+
+
+def _asked(archive: Path) -> Iterator[tuple[str, int]]:
+    for entry in json.loads(archive.read_text(encoding="utf-8"))["log"]["entries"]:
+        request = entry["request"]
+        text = f"{request['method']} {request['url']} {request.get('postData', {}).get('text')}"
+        yield GIVEN.sub("given", text), entry["response"]["status"]
+
+
+@versions
+def test_every_recorded_reply_is_documented(version: ApiVersion, documents: dict[str, Path]):
+    """Schemathesis finds each recorded reply documented; and each documented status, 5xx too, is that of a reply.
+
+    The recordings are what the service answers, byte for byte, on either database: see test_golden.py.
+    """
+    schema: Any = schemathesis.openapi.from_path(str(documents[version.name]))
+    document = schema.raw_schema
+    reached = set()
+    for path in recordings(version).values():
+        for exchange in golden.load(path):
+            label = golden.operation_of(
+                document, exchange.request, ignores_trailing_slash=version.ignores_trailing_slash
+            )
+            if label is None:
+                continue
+            case = schema.find_operation_by_label(label).Case(
+                path_parameters=dict.fromkeys(re.findall("{(.*?)}", label), 1)
+            )
+            case.validate_response(_reply(exchange), checks=OF_REPLIES)
+            reached.add((label, str(exchange.reply.status)))
+    documented = {
+        (f"{method.upper()} {path}", status)
+        for path, item in document["paths"].items()
+        for method, operation in item.items()
+        for status in operation["responses"]
+    }
+    assert sorted(documented - reached) == [], "documented, but no recorded exchange shows it"
+
+
+def _reply(exchange: golden.Exchange) -> schemathesis.Response:
+    reply = exchange.reply
+    return schemathesis.Response(
+        reply.status,
+        {name: [value] for name, value in reply.headers.items()},
+        reply.body.encode("utf-8", "surrogateescape"),
+        requests.Request(exchange.request.method, conformance.IN_PROCESS).prepare(),
+        elapsed=0,
+        verify=True,
+    )

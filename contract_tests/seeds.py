@@ -1,0 +1,38 @@
+"""What a conformance run must be told of this API; everything else it reads from the documents.
+
+Whoever builds another API on this platform changes this module, and no other that runs Schemathesis.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from contract_tests.golden.seed import PASSWORD, app_for
+
+__all__ = ["OPEN_TO_ALL", "account", "app_for", "private"]
+
+# Operations that write below somebody else's resource, and may: what they change is the caller's own.
+OPEN_TO_ALL = frozenset({"PUT /v2/posts/{post_id}/vote", "DELETE /v2/posts/{post_id}/vote"})
+
+
+def account(ask: Callable[..., Any], email: str) -> dict[str, str] | None:
+    """Sign somebody up, with something of their own to find; gives the headers that say who calls.
+
+    `ask(method, path, …)` sends a request as `requests` does. None if the name is taken.
+    """
+    signed_up = ask("POST", "/v2/users", json={"email": email, "password": PASSWORD})
+    if signed_up.status_code == 409:
+        return None
+    signed_up.raise_for_status()
+    form = {"grant_type": "password", "username": email, "password": PASSWORD}
+    login = ask("POST", "/v2/auth/token", data=form)
+    login.raise_for_status()
+    headers = {"Authorization": f"Bearer {login.json()['access_token']}"}
+    for published in (True, False):
+        body = {"title": "a title", "content": "some content", "published": published, "tags": ["a-tag"]}
+        ask("POST", "/v2/posts", json=body, headers=headers).raise_for_status()
+    return headers
+
+
+def private(shown: Mapping[str, Any]) -> Any:
+    """The identity of an object in a reply, if only its owner may see it; else None."""
+    return shown.get("id") if shown.get("published") is False else None
