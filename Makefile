@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install
 
 .DEFAULT_GOAL := help
-.PHONY: help install run format lint types architecture test contract report check lock clean
+.PHONY: help install run format lint types architecture test contract fuzz report check lock clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ test: $(VENV)/installed-dev ## Run the tests, on SQLite and on a PostgreSQL that
 
 contract: $(VENV)/installed-dev ## Prove both OpenAPI documents against a running server, on both databases
 	$(BIN)/pytest -rs contract_tests
+
+fuzz: $(VENV)/installed-dev ## Ask what the tests do not, with a fresh SEED for FUZZ_SECONDS=300; DATABASE_URL is where, if not on a scratch SQLite
+	@$(BIN)/python -m contract_tests.fuzz
 
 report: $(VENV)/installed-dev ## Write contract-report.html: what the last `make contract` has proven, by operation
 	$(BIN)/tandem contract report

@@ -10,8 +10,8 @@ from contract_tests.golden.seed import PASSWORD, app_for
 
 __all__ = ["OPEN_TO_ALL", "account", "app_for", "private"]
 
-# Operations that write below somebody else's resource, and may: what they change is the caller's own.
-OPEN_TO_ALL = frozenset({"PUT /v2/posts/{post_id}/vote", "DELETE /v2/posts/{post_id}/vote"})
+# Operations of any version that write below somebody else's resource, and may: what they change is the caller's own.
+OPEN_TO_ALL = frozenset({"PUT /posts/{post_id}/vote", "DELETE /posts/{post_id}/vote"})
 
 
 def account(ask: Callable[..., Any], email: str) -> dict[str, str] | None:

@@ -17,11 +17,10 @@ from app.versioning import ApiVersion
 from app.versioning.contract import golden
 from contract_tests import conformance
 from contract_tests.golden.replay import recordings
-from tests.conftest import empty
 
 ARCHIVES = conformance.ROOT / "build" / "contract"
 SEED = 1
-MAX_EXAMPLES = 40
+MAX_EXAMPLES = 25
 MINIMUM_CASES = 500  # a run that reaches fewer has lost its way
 GIVEN = re.compile(r"2\d{3}-\d\d-\d\dT[\d:.A%]+Z|[\w-]{40,}")
 OF_REPLIES = [
@@ -68,22 +67,21 @@ def test_the_service_keeps_the_document(
 
 
 @versions
-def test_a_run_can_be_repeated(
-    database_url: str, database: Database, version: ApiVersion, documents: dict[str, Path], tmp_path: Path
-):
-    """The same seed on the same database asks the same again, in the same order, and gets the same statuses.
+def test_a_run_can_be_repeated(version: ApiVersion, documents: dict[str, Path], tmp_path: Path):
+    """The same seed on an empty database asks the same again, in the same order, and gets the same statuses.
 
     But for what it was given and sends back: moments, tokens and cursors.
     """
     asked = []
     for name in ("once", "again"):
-        empty(database)
         folder = tmp_path / name  # of its own: Schemathesis keeps there what it has found, and begins with it
         folder.mkdir()
         archive = folder / "asked.har"
-        options = ("--seed", str(SEED), "--max-examples", "3", "--report", "har", "--report-har-path", str(archive))
-        conformance.run(version, database_url, folder, *options, document=documents[version.name])
+        target = conformance.migrated(f"sqlite:///{folder}/tandem.db")
+        options = ("--seed", str(SEED), "--max-examples", "1", "--report", "har", "--report-har-path", str(archive))
+        conformance.run(version, target, folder, *options, document=documents[version.name])
         asked.append(list(_asked(archive)))
+    assert len(asked[0]) > MINIMUM_CASES // 2
     assert asked[0] == asked[1]
 
 
