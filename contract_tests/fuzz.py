@@ -22,7 +22,7 @@ def main() -> int:
     sys.stdout.flush()
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        url = conformance.migrated(os.environ.get("DATABASE_URL", f"sqlite:///{folder}/tandem.db"))
+        url = conformance.migrated(os.environ.get("DATABASE_URL") or f"sqlite:///{folder}/tandem.db")
         each = max(1, seconds // len(VERSIONS))
         found = []
         with LiveServer(url, folder) as server:
@@ -31,7 +31,7 @@ def main() -> int:
                 if run.returncode:
                     found.append(version.name)
     if found:
-        where = "DATABASE_URL=… " if "DATABASE_URL" in os.environ else ""
+        where = "DATABASE_URL=… " if os.environ.get("DATABASE_URL") else ""
         again = f"make fuzz SEED={seed} FUZZ_SECONDS={seconds} {where}".rstrip()
         sys.stderr.write(f"\nFound in {' and '.join(found)}. To ask the same again, of an empty database: {again}\n")
     return bool(found)
