@@ -1,6 +1,8 @@
-"""The `tandem contract` commands. Exit status: 0 compatible, 1 not, 2 for input that cannot be used."""
+"""The `tandem contract` commands. Exit status: 0 compatible, 1 not, 2 for what cannot be judged."""
 
+import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -15,6 +17,7 @@ from app.versioning.contract import ContractError, Format, compatible, diff, gol
 ROOT = Path(__file__).resolve().parents[1]
 CONTRACTS = ROOT / "contracts"
 CHANGELOG = ROOT / "CHANGELOG.md"
+Contracts = Annotated[Path, typer.Option(help="Where the released documents are, and under golden/ the recordings.")]
 
 contract_app = typer.Typer(help="What the OpenAPI documents promise.", no_args_is_help=True)
 
@@ -52,20 +55,54 @@ def diff_(
 @contract_app.command()
 def check(
     versions: Annotated[list[str] | None, typer.Argument(help="Which; all of them by default.")] = None,
+    documents_only: Annotated[
+        bool, typer.Option("--documents-only", help="Replay nothing: all that can be done without the repository.")
+    ] = False,
+    contracts: Contracts = CONTRACTS,
 ) -> None:
-    """Compare what is served with what was released; 1 when they differ, with what to do about it."""
+    """Compare what is served with what was released, and replay what was recorded; 1 when they differ.
+
+    It says what differs and what to do about it. 2 for what cannot be compared, or not be replayed.
+    """
+    recordings = None if documents_only else _recordings()
     drifted = False
     for version, document in _documents(versions):
         try:
-            drift = released.check(version, document, CONTRACTS)
+            drift = released.check(version, document, contracts)
+            count, told = recordings.check(version, contracts / "golden") if recordings else (0, [])
         except ContractError as error:
             _refuse(str(error))
-        if drift is None:
-            typer.echo(f"{version.name}: as released")
-        else:
-            drifted = True
-            typer.echo(f"{version.name}: not as released\n{released.describe(drift)}")
-    raise typer.Exit(1 if drifted else 0)
+        verdict = f"{version.name}: {'as' if drift is None else 'not as'} released"
+        if recordings:
+            verdict += "; not as recorded" if told else f"; {count} exchanges as recorded"
+        typer.echo("\n\n".join([verdict, *([released.describe(drift)] if drift else []), *told]))
+        drifted = drifted or drift is not None or bool(told)
+    raise typer.Exit(1 if drifted else 0 if recordings or documents_only else 2)
+
+
+@contract_app.command()
+def record(
+    name: Annotated[str, typer.Argument(metavar="VERSION", help="Which.")],
+    overwrite: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Record this scenario anew; * for any.")
+    ] = None,
+    contracts: Contracts = CONTRACTS,
+) -> None:
+    """Record what is answered to scenarios that have no recording; the recordings that are there stay as they are."""
+    recordings = _recordings()
+    if recordings is None:
+        raise typer.Exit(2)
+    for version, _ in _documents([name]):
+        try:
+            written = recordings.record(version, overwrite or (), contracts / "golden")
+        except ContractError as error:
+            _refuse(str(error))
+        except recordings.NotRecorded as error:
+            typer.echo(f"tandem: {error}", err=True)
+            raise typer.Exit(1) from None
+        for path in written:
+            typer.echo(f"{path}: {len(golden.load(path))} exchanges")
+        typer.echo(f"{name}: {len(written)} scenarios recorded")
 
 
 @contract_app.command()
@@ -114,6 +151,20 @@ def _documents(names: list[str] | None) -> list[tuple[ApiVersion, dict[str, Any]
     if unknown := set(names or ()) - documents.keys():
         raise typer.BadParameter(f"no version {', '.join(sorted(unknown))}; there are {', '.join(documents)}")
     return [(version, documents[version.name]) for version in VERSIONS if not names or version.name in names]
+
+
+def _recordings() -> ModuleType | None:
+    """What records and replays; None, having said why, where it is not: it is no part of what is installed."""
+    sys.path.insert(0, str(ROOT))  # the installed command finds the application only
+    try:
+        from contract_tests import recordings  # noqa: PLC0415 - all else here goes without the tools for tests
+    except ImportError as error:
+        typer.echo(
+            f"tandem: the recordings need the repository and its tools for tests ({error}): make check brings them",
+            err=True,
+        )
+        return None
+    return recordings
 
 
 def _refuse(message: str) -> NoReturn:

@@ -1,6 +1,8 @@
 """Recorded exchanges: what the service answers today is, byte for byte, what it answered when it was recorded."""
 
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,10 +14,10 @@ from app.main import create_app
 from app.versioning import ApiVersion
 from app.versioning.contract import golden
 from app.versioning.contract.golden import Exchange, Reply, Request
-from contract_tests.golden import SCENARIOS
 from contract_tests.golden.replay import RECORDINGS, Stage, advice, recordings
-from contract_tests.record import NotRecorded, record
+from contract_tests.recordings import strays
 from tests.conftest import make_settings
+from tests.test_cli import tandem
 
 LEAST = {"v1": 250, "v2": 100}
 # (version, operation, status) that is documented and cannot be recorded: why not.
@@ -48,9 +50,8 @@ def exchanges_of(version: ApiVersion) -> list[Exchange]:
 @pytest.mark.parametrize(("version", "path"), RECORDED)
 def test_the_service_answers_as_recorded(stage: Stage, version: ApiVersion, path: Path):
     """Status, chosen headers and body of every exchange of a scenario are as recorded, on either database."""
-    complaints = stage.replay(golden.load(path))
-    if complaints:
-        pytest.fail(advice(version, path, complaints), pytrace=False)
+    if found := stage.replay(golden.load(path)):
+        pytest.fail(advice(version, {path.stem: found}), pytrace=False)
 
 
 @versions
@@ -65,14 +66,7 @@ def test_there_are_enough_exchanges(version: ApiVersion):
 @versions
 def test_recordings_and_scenarios_agree(version: ApiVersion):
     """What is recorded is what the scenarios ask: a scenario is neither forgotten nor changed behind its recording."""
-    recorded, scenarios = recordings(version), SCENARIOS[version.name]
-    missing, left = sorted(set(scenarios) - set(recorded)), sorted(set(recorded) - set(scenarios))
-    assert not missing, f"not recorded: {missing}. Run python -m contract_tests.record {version.name}"
-    assert not left, f"recorded, but no scenario any more: {left}. A promise is not taken back: restore the scenario"
-    for name, path in recorded.items():
-        asked = {exchange.name: exchange.request for exchange in golden.load(path)}
-        again = f"python -m contract_tests.record {version.name} --overwrite {name}"
-        assert list(asked.items()) == list(scenarios[name].items()), f"{name} was changed after its recording: {again}"
+    assert not strays(version), "\n".join(strays(version))
 
 
 @pytest.mark.parametrize(("version", "path"), RECORDED)
@@ -104,26 +98,125 @@ def test_every_documented_status_is_recorded(version: ApiVersion, documents: dic
     assert sorted(reached - documented) == [], "recorded, but not documented"
 
 
-def test_recording_adds_and_does_not_overwrite(tmp_path: Path):
+@pytest.fixture
+def contracts(tmp_path: Path) -> Path:
+    """A copy of what was released and recorded, to spoil."""
+    return Path(shutil.copytree(RECORDINGS.parent, tmp_path / "contracts"))
+
+
+def test_check_says_that_all_is_as_released_and_recorded():
+    """One line a version, which says how much was asked, and 0; the environment makes no difference to it."""
+    lines = [f"{version.name}: as released; {len(exchanges_of(version))} exchanges as recorded" for version in VERSIONS]
+    done = tandem("contract", "check", MAX_BODY_BYTES="2048", DOCS_ENABLED="false")
+    assert done == (0, "\n".join([*lines, ""]), "")
+
+
+@pytest.mark.parametrize(
+    ("name", "was", "now", "told"),
+    [
+        ("v1/posts-read.json", '"votes": 2', '"votes": 3', ("#/votes: number: recorded 3, now 2.", "v1 is frozen: ")),
+        ("v2/tags.json", '"zoo"', '"zoos"', ('recorded "zoos", now "zoo".', "contract record v2 --overwrite tags")),
+    ],
+)
+def test_check_names_what_is_not_as_recorded(contracts: Path, name: str, was: str, now: str, told: tuple[str, ...]):
+    """One value that differs makes it 1: its place, both values, the exchange and what to do are told."""
+    file = contracts / "golden" / name
+    assert was in file.read_text()
+    file.write_text(file.read_text().replace(was, now, 1))
+    done = tandem("contract", "check", name[:2], "--contracts", contracts)
+    assert done.code == 1
+    assert done.out.startswith(f"{name[:2]}: as released; not as recorded\n")
+    for text in (*told, f"contracts/golden/{name}: "):
+        assert text in done.out
+
+
+def test_check_tells_of_what_is_not_recorded(contracts: Path):
+    """Fewer recordings than scenarios are no lesser check: what is missing, or asked otherwise or no more, is 1."""
+    folder = contracts / "golden" / "v2"
+    (folder / "votes.json").rename(folder / "ballots.json")
+    (folder / "tags.json").write_text((folder / "tags.json").read_text().replace('"path": "', '"path": "/v2/..', 1))
+    done = tandem("contract", "check", "v2", "--contracts", contracts)
+    assert done.code == 1
+    assert "votes: a scenario without a recording. Record it: tandem contract record v2" in done.out
+    assert "ballots: recorded, but no scenario any more." in done.out
+    assert "tags: the scenario was changed after its recording." in done.out
+
+
+def test_one_difference_is_told_once(contracts: Path):
+    """What has changed in every exchange is one paragraph with a count, and does not hide another difference."""
+    for file in (contracts / "golden" / "v1").glob("*.json"):
+        file.write_text(file.read_text().replace('"x-frame-options": "DENY"', '"x-frame-options": "ALLOW"'))
+    file = contracts / "golden" / "v1" / "votes.json"
+    file.write_text(file.read_text().replace("successfully added vote", "added", 1))
+    told = tandem("contract", "check", "v1", "--contracts", contracts).out
+    assert f"{len(exchanges_of(VERSIONS[0])) - 1} exchanges more" in told
+    assert 'recorded "added", now "successfully added vote".' in told
+    assert told.count("x-frame-options") == 1
+
+
+def test_recording_adds_and_does_not_overwrite(contracts: Path):
     """A scenario without a recording gets one, with the bytes that are kept; one that has is left alone until named."""
-    version = VERSIONS[0]
-    folder = tmp_path / "golden"
-    shutil.copytree(RECORDINGS / version.name, folder / version.name)
-    (gone, changed), kept = list(recordings(version, folder).values())[:2], recordings(version)
+    gone, changed = (contracts / "golden" / "v1" / f"{name}.json" for name in ("users-look-up", "votes"))
+    kept = {file: file.read_bytes() for file in (gone, changed)}
     gone.unlink()
-    changed.write_bytes(exchange_with_another_status(changed))
-    assert record(version, folder=folder) == [gone]
-    assert gone.read_bytes() == kept[gone.stem].read_bytes()
-    assert changed.read_bytes() != kept[changed.stem].read_bytes()
-    assert record(version, folder=folder) == []
-    assert record(version, [changed.stem], folder) == [changed]
-    assert changed.read_bytes() == kept[changed.stem].read_bytes()
-    with pytest.raises(NotRecorded, match="no scenario nothing"):
-        record(version, ["nothing"], folder)
+    changed.write_bytes(kept[changed].replace(b'"status": ', b'"status": 1'))
+    spoiled = changed.read_bytes()
+    done = tandem("contract", "record", "v1", "--contracts", contracts)
+    assert (done.code, done.out.splitlines()[-1]) == (0, "v1: 1 scenarios recorded")
+    assert (gone.read_bytes(), changed.read_bytes()) == (kept[gone], spoiled)
+    assert tandem("contract", "record", "v1", "--contracts", contracts).out == "v1: 0 scenarios recorded\n"
+    assert tandem("contract", "record", "v1", "--overwrite", "vot*", "--contracts", contracts).code == 0
+    assert changed.read_bytes() == kept[changed]
 
 
-def exchange_with_another_status(path: Path) -> bytes:
-    return path.read_bytes().replace(b'"status": ', b'"status": 1')
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["check", "v9"], "no version v9"),
+        (["check", "--contracts", "nowhere"], "v1 was never released"),
+        (["record", "v9"], "no version v9"),
+        (["record", "v1", "--overwrite", "nothing"], "v1 has no scenario nothing"),
+    ],
+    ids=["check a version", "check a folder", "record a version", "record a scenario"],
+)
+def test_what_cannot_be_used_is_told(arguments: list[str], told: str):
+    """A version, a folder or a scenario that is not there is wrong usage: 2, and never taken for a verdict."""
+    done = tandem("contract", *arguments)
+    assert (done.code, done.out) == (2, "")
+    assert told in done.err
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"headers of every reply": {}}', '{"exchanges": [{}]}'])
+def test_a_file_that_is_no_recording_is_told(contracts: Path, text: str):
+    """A recording that cannot be read is named, with 2."""
+    (contracts / "golden" / "v2" / "tags.json").write_text(text)
+    done = tandem("contract", "check", "v2", "--contracts", contracts)
+    assert (done.code, done.out) == (2, "")
+    assert "tags.json is no recording" in done.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "out"),
+    [
+        (["check"], 2, "v1: as released\nv2: as released\n"),
+        (["check", "--documents-only"], 0, "v1: as released\nv2: as released\n"),
+        (["record", "v1"], 2, ""),
+    ],
+    ids=["check", "documents-only", "record"],
+)
+def test_without_the_tools_for_tests_nothing_looks_replayed(arguments: list[str], code: int, out: str):
+    """Where they are not installed the documents are compared all the same, and it is 2 with what to do, not green."""
+    program = "import sys; sys.modules['time_machine'] = None; from app.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program, "contract", *arguments],
+        cwd=RECORDINGS.parents[1],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (code, out)
+    missing = done.stderr.startswith("tandem: the recordings need the repository and its tools for tests (")
+    assert (missing, done.stderr.count("\n")) == ((True, 1) if code else (False, 0))
 
 
 REPLY = Reply(

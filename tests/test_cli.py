@@ -38,6 +38,7 @@ COMMANDS = {
     ("contract",): "What the OpenAPI documents promise",
     ("contract", "diff"): "Compare two OpenAPI",
     ("contract", "check"): "Compare what is served with what was released",
+    ("contract", "record"): "Record what is answered to scenarios",
     ("contract", "release"): "Make the document that is served the released one",
     ("contract", "report"): "Write one HTML page",
     ("db", "current"): "Show the revision",

@@ -1,9 +1,9 @@
 """Asking the service what the recordings ask, and comparing what it says."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 import time_machine
 from fastapi.testclient import TestClient
@@ -14,7 +14,14 @@ from app.versioning.contract.golden import Exchange, Reply, Request
 from contract_tests.golden import seed
 
 RECORDINGS = Path(__file__).parents[2] / "contracts" / "golden"
-_SHOWN = 6
+_SHOWN = 8
+
+
+class Deviation(NamedTuple):
+    """What was asked, and one thing that is not as recorded, with what to do about it."""
+
+    asked: str
+    difference: str
 
 
 class Stage:
@@ -38,20 +45,21 @@ class Stage:
         values = seed.plant(self.app)
         return [Exchange(name, request, self._ask(request, values)) for name, request in scenario.items()]
 
-    def replay(self, exchanges: Iterable[Exchange]) -> list[str]:
-        """Ask again what was recorded, from the seed on; gives a paragraph on each exchange that went otherwise."""
+    def replay(self, exchanges: Iterable[Exchange]) -> list[Deviation]:
+        """Ask again what was recorded, from the seed on; gives what is otherwise now."""
         values = seed.plant(self.app)
-        complaints = []
+        found = []
         for exchange in exchanges:
-            asked = f"{exchange.request.method} {exchange.request.path[:100]}"
+            asked = f"{exchange.name} ({exchange.request.method} {exchange.request.path[:100]})"
             try:
                 reply = self._ask(exchange.request, values)
             except KeyError as missing:
-                complaints.append(f"{exchange.name} ({asked}): not asked, for nothing gave {missing}; see above")
+                found.append(
+                    Deviation(asked, f"not asked, for nothing gave {missing}: see what is otherwise before it.")
+                )
                 continue
-            if found := golden.compare(exchange.reply, reply):
-                complaints.append("\n  ".join([f"{exchange.name} ({asked})", *_first(map(str, found))]))
-        return complaints
+            found += [Deviation(asked, str(difference)) for difference in golden.compare(exchange.reply, reply)]
+        return found
 
     def _ask(self, request: Request, values: dict[str, str]) -> Reply:
         """The reply, with placeholders for what is random in it; `values` gains what the request captures."""
@@ -76,22 +84,29 @@ def recordings(version: ApiVersion, folder: Path = RECORDINGS) -> dict[str, Path
     return {path.stem: path for path in sorted((folder / version.name).glob("*.json"))}
 
 
-def advice(version: ApiVersion, path: Path, complaints: Iterable[str]) -> str:
-    """What to tell whoever broke a recording."""
-    what = f"{path.relative_to(RECORDINGS.parents[1])}: the service no longer answers as recorded"
-    again = f"python -m contract_tests.record {version.name} --overwrite {path.stem}"
-    if version.status == "frozen":
+def advice(version: ApiVersion, found: Mapping[str, Sequence[Deviation]]) -> str:
+    """What to tell whoever made a version answer otherwise than recorded: `found` is by scenario."""
+    broken = [name for name, deviations in found.items() if deviations]
+    named = broken if len(broken) <= _SHOWN else ["'*'"]  # those that have not changed get the same bytes
+    again = " ".join([f"tandem contract record {version.name}", *(f"--overwrite {name}" for name in named)])
+    if version.frozen:
         todo = f"{version.name} is frozen: its clients cannot be changed, so change the code back."
     else:
         todo = f"Change the code back; if no client can mind the difference, record it anew: {again}"
-    return "\n\n".join([what, *_first(complaints), todo])
+    return "\n\n".join([*differences(version, found), todo])
 
 
-def _first(lines: Iterable[str]) -> list[str]:
-    """What fits a screen: one change of the code is often seen in a hundred places."""
-    all_ = list(lines)
-    more = len(all_) - _SHOWN
-    return [*all_[:_SHOWN], f"… and {more} more"] if more > 0 else all_
+def differences(version: ApiVersion, found: Mapping[str, Sequence[Deviation]]) -> list[str]:
+    """A paragraph a difference, with where it was seen: one change of the code is often seen in a hundred places."""
+    seen: dict[str, list[str]] = {}
+    for name, deviations in found.items():
+        for asked, difference in deviations:
+            seen.setdefault(difference, []).append(f"contracts/golden/{version.name}/{name}.json: {asked}")
+    told = [
+        f"{difference}\n  {places[0]}" + (f", and {len(places) - 1} exchanges more" if len(places) > 1 else "")
+        for difference, places in seen.items()
+    ]
+    return [*told[:_SHOWN], *([f"… and {len(told) - _SHOWN} other differences"] if len(told) > _SHOWN else [])]
 
 
 def _bytes(text: str) -> bytes:

@@ -3,6 +3,7 @@
 Whoever builds another API on this platform changes this module and the scenarios beside it, and nothing else.
 """
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
@@ -19,7 +20,8 @@ from app.domain import posts, sessions, users, votes
 from app.domain.models import Base
 from app.domain.tokens import AccessTokens
 from app.main import create_app
-from tests.conftest import empty, make_settings
+from app.settings import Settings
+from tests.conftest import SECRET, empty
 
 # The moment of every request that names no other.
 NOW = "2026-03-01T12:00:00Z"
@@ -67,8 +69,13 @@ _VOTES = [(2, 1, 1), (3, 1, 1), (1, 5, -1), (4, 5, -1), (2, 5, 1), (3, 3, 1), (4
 
 
 def app_for(database_url: str) -> FastAPI:
-    """The application as recorded: every setting has its default but the ones no test could run with."""
-    return create_app(make_settings(database_url, log_level="ERROR"))
+    """The application as recorded: every setting has its default but the ones no test could run with.
+
+    Whatever the environment says, and `.env`: what is recorded must not depend on who asks.
+    """
+    defaults = {name: field.default for name, field in Settings.model_fields.items()}
+    own = {"database_url": database_url, "secret_key": SECRET, "bcrypt_rounds": 4, "log_level": "ERROR"}
+    return create_app(Settings.model_validate({**defaults, **own}))
 
 
 def plant(app: FastAPI) -> dict[str, str]:
@@ -113,7 +120,7 @@ def _tokens(session: Session, issuer: AccessTokens) -> dict[str, str]:
 
 @contextmanager
 def _tables_missing(database: Database) -> Iterator[None]:
-    """Something no code of ours expects, so that it answers 500."""
+    """Something no code of ours expects, so that it answers 500; it is not logged, for here it is expected."""
     names = [table.name for table in Base.metadata.sorted_tables]
 
     def rename(suffix: str, to: str) -> None:
@@ -122,9 +129,11 @@ def _tables_missing(database: Database) -> Iterator[None]:
                 session.execute(sa.text(f"ALTER TABLE {name}{suffix} RENAME TO {name}{to}"))
 
     rename("", "_away")
+    logging.disable(logging.ERROR)
     try:
         yield
     finally:
+        logging.disable(logging.NOTSET)
         rename("_away", "")
 
 

@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from app.versioning.contract.load import ContractError
+
 _PLACEHOLDER = re.compile(r"""\{([a-z]+:[^{}"']+)\}""")
 _LONGEST_QUOTE = 160
 
@@ -105,9 +107,12 @@ def save(path: Path, exchanges: Sequence[Exchange]) -> None:
 
 
 def load(path: Path) -> list[Exchange]:
-    """The exchanges of one scenario, in their order."""
-    document = json.loads(path.read_text("utf-8"))
-    return [_of_json(item, document["headers of every reply"]) for item in document["exchanges"]]
+    """The exchanges of one scenario, in their order. ContractError for a file that holds none."""
+    try:
+        document = json.loads(path.read_text("utf-8"))
+        return [_of_json(item, document["headers of every reply"]) for item in document["exchanges"]]
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise ContractError(f"{path} is no recording: {type(error).__name__}: {error}") from None
 
 
 def _to_json(exchange: Exchange, shared: Mapping[str, str]) -> dict[str, Any]:
