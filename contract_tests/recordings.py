@@ -38,7 +38,7 @@ def record(version: ApiVersion, overwrite: Sequence[str] = (), folder: Path = RE
         found = {name: other.replay(exchanges) for name, exchanges in made.items()}
     if any(found.values()):
         raise NotRecorded(
-            "\n\n".join(["PostgreSQL (now) answers otherwise than SQLite:", *differences(version, found)])
+            "\n\n".join(["PostgreSQL (now) does not answer as SQLite (recorded):", *differences(version, found)])
         )
     paths = [folder / version.name / f"{name}.json" for name in wanted]
     for path, exchanges in zip(paths, made.values(), strict=True):

@@ -149,7 +149,7 @@ def test_one_difference_is_told_once(contracts: Path):
     file = contracts / "golden" / "v1" / "votes.json"
     file.write_text(file.read_text().replace("successfully added vote", "added", 1))
     told = tandem("contract", "check", "v1", "--contracts", contracts).out
-    assert f"{len(exchanges_of(VERSIONS[0])) - 1} exchanges more" in told
+    assert f"{len(exchanges_of(VERSIONS[0])) - 1} times more" in told
     assert 'recorded "added", now "successfully added vote".' in told
     assert told.count("x-frame-options") == 1
 

@@ -115,13 +115,14 @@ def test_a_frozen_version_takes_no_addition(tmp_path, changelog):
 
 
 def test_a_frozen_version_keeps_its_words(tmp_path, changelog):
-    """Descriptions and examples are part of a frozen document: a change of them is told by its place."""
+    """Descriptions and examples are part of a frozen document: a change of them is told by its place and both texts."""
     version, document = served("frozen")
     released.release(version, document, tmp_path, changelog)
     document["info"]["description"] = "Kettles and pots."
     drift = released.check(version, document, tmp_path)
     assert drift
-    assert drift.wording == ["#/info/description"]
+    assert [found.pointer for found in drift.wording] == ["#/info/description"]
+    assert 'was "Kettles.", now "Kettles and pots."' in released.describe(drift)
 
 
 def test_a_change_names_the_line_of_its_model():

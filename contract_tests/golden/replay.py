@@ -1,6 +1,9 @@
 """Asking the service what the recordings ask, and comparing what it says."""
 
+import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -15,6 +18,7 @@ from contract_tests.golden import seed
 
 RECORDINGS = Path(__file__).parents[2] / "contracts" / "golden"
 _SHOWN = 8
+_LIST_INDEX = re.compile(r"/\d+(?=[/:])")
 
 
 class Deviation(NamedTuple):
@@ -97,16 +101,24 @@ def advice(version: ApiVersion, found: Mapping[str, Sequence[Deviation]]) -> str
 
 
 def differences(version: ApiVersion, found: Mapping[str, Sequence[Deviation]]) -> list[str]:
-    """A paragraph a difference, with where it was seen: one change of the code is often seen in a hundred places."""
-    seen: dict[str, list[str]] = {}
+    """A paragraph a difference, with where it was seen: one change of the code is often seen in a hundred places.
+
+    Those that differ only in their place within a list count as one. What is of a kind of its own comes first.
+    """
+    seen: dict[str, tuple[str, list[str]]] = {}
     for name, deviations in found.items():
         for asked, difference in deviations:
-            seen.setdefault(difference, []).append(f"contracts/golden/{version.name}/{name}.json: {asked}")
-    told = [
-        f"{difference}\n  {places[0]}" + (f", and {len(places) - 1} exchanges more" if len(places) > 1 else "")
-        for difference, places in seen.items()
-    ]
-    return [*told[:_SHOWN], *([f"… and {len(told) - _SHOWN} other differences"] if len(told) > _SHOWN else [])]
+            place = f"contracts/golden/{version.name}/{name}.json: {asked}"
+            seen.setdefault(_LIST_INDEX.sub("/", difference), (difference, []))[1].append(place)
+    alike = Counter[str]()
+    told = []
+    for key, (difference, places) in seen.items():
+        kind = key.partition(": recorded ")[0]
+        more = f", and {len(places) - 1} times more" if len(places) > 1 else ""
+        told.append((alike[kind], f"{difference}\n  {places[0]}{more}"))
+        alike[kind] += 1
+    shown = [text for _, text in sorted(told, key=itemgetter(0))][:_SHOWN]
+    return [*shown, *([f"… and {len(told) - _SHOWN} other differences"] if len(told) > _SHOWN else [])]
 
 
 def _bytes(text: str) -> bytes:

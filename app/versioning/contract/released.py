@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastapi.routing import iter_route_contexts
 
@@ -21,8 +21,19 @@ from app.versioning.contract.diff import diff
 from app.versioning.contract.load import ContractError, load, normalise
 from app.versioning.version import ApiVersion
 
+_ABSENT = object()
+_LONGEST_QUOTE = 300
 _SCHEMA = re.compile(r"#/components/schemas/(?P<model>[^/]+)(?:/properties/(?P<field>[^/]+))?")
 _OPERATION = re.compile(r"#/paths/(?P<path>[^/]+)/(?P<method>[a-z]+)")
+
+
+class Wording(NamedTuple):
+    """What is written otherwise at a place (a JSON pointer), and the line of the code it comes from, if known."""
+
+    pointer: str
+    was: str
+    now: str
+    source: str | None
 
 
 @dataclass(frozen=True)
@@ -30,13 +41,13 @@ class Drift:
     """How a version's document differs from its released one.
 
     `changes` are those that matter to clients, each with the place in the code that it comes from, as far as it can be
-    told; `wording` the JSON pointers of what else differs: descriptions, examples, titles.
+    told; `wording` what else differs: descriptions, examples, titles, the order of lists.
     """
 
     version: str
     frozen: bool
     changes: list[tuple[Change, str | None]] = field(default_factory=list)
-    wording: list[str] = field(default_factory=list)
+    wording: list[Wording] = field(default_factory=list)
 
     @property
     def breaking(self) -> bool:
@@ -66,7 +77,11 @@ def check(version: ApiVersion, document: dict[str, Any], folder: Path) -> Drift 
         return None
     changes = diff(normalise(released), normalise(document))
     told = {change.pointer for change in changes}
-    wording = [pointer for pointer in _differences(released, document, "#") if not _within(pointer, told)]
+    wording = [
+        Wording(pointer, _shown(was), _shown(now), source_of(version, pointer))
+        for pointer, was, now in _differences(released, document, "#")
+        if not _within(pointer, told)
+    ]
     located = [(change, source_of(version, change.pointer)) for change in changes]
     return Drift(version.name, version.frozen, located, wording)
 
@@ -107,7 +122,9 @@ def describe(drift: Drift) -> str:
         if change.fails:
             lines.append(f"        breaks {change.breaks}; instead: {change.instead}")
     shown = drift.wording[:20]
-    lines += [f"{'BREAKS' if drift.frozen else 'ok':6}  differs at {pointer}" for pointer in shown]
+    for pointer, was, now, source in shown:
+        lines.append(f"{'BREAKS' if drift.frozen else 'ok':6}  {pointer}{f', {source}' if source else ''}")
+        lines.append(f"        was {was}, now {now}")
     if len(drift.wording) > len(shown):
         lines.append(f"        and at {len(drift.wording) - len(shown)} more places")
     if drift.frozen:
@@ -115,7 +132,11 @@ def describe(drift: Drift) -> str:
     elif drift.breaking:
         lines.append(f"{drift.version} may only grow: make these changes in a new version, or undo them.")
     else:
-        lines.append(f"{drift.version} has grown, and no client breaks: tandem contract release {drift.version}")
+        what = "has grown" if drift.changes else "is worded otherwise"
+        lines.append(
+            f"{drift.version} {what}, and no client breaks: undo it, or if it is meant: "
+            f"tandem contract release {drift.version}"
+        )
     return "\n".join(lines)
 
 
@@ -154,20 +175,24 @@ def _within(pointer: str, told: set[str]) -> bool:
     return any(pointer == place or pointer.startswith(f"{place}/") for place in told)
 
 
-def _differences(old: Any, new: Any, pointer: str) -> Iterator[str]:
-    """The JSON pointers (as URI fragments) at which two documents differ, as deep as both still have the same shape."""
+def _differences(old: Any, new: Any, pointer: str) -> Iterator[tuple[str, Any, Any]]:
+    """Where two documents differ, as deep as both have the same shape: the JSON pointer (as URI fragment), old, new."""
     if isinstance(old, dict) and isinstance(new, dict):
         for key in sorted(old.keys() | new.keys()):
             step = f"{pointer}/{key.replace('~', '~0').replace('/', '~1')}"
-            if key in old and key in new:
-                yield from _differences(old[key], new[key], step)
-            else:
-                yield step
+            yield from _differences(old.get(key, _ABSENT), new.get(key, _ABSENT), step)
     elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
         for index, (before, after) in enumerate(zip(old, new, strict=True)):
             yield from _differences(before, after, f"{pointer}/{index}")
     elif old != new or type(old) is not type(new):
-        yield pointer
+        yield pointer, old, new
+
+
+def _shown(value: Any) -> str:
+    if value is _ABSENT:
+        return "absent"
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _LONGEST_QUOTE else f"{text[:_LONGEST_QUOTE]}…"
 
 
 def _enter(changelog: Path, lines: list[str]) -> None:
