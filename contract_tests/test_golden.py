@@ -245,7 +245,8 @@ REPLY = Reply(
         ("12:00:00Z", "12:00:01Z", "body #/at", "time"),
         ('"2026-01-31T12:00:00Z"', "1769860800", "body #/at", "type"),
         ('["a","b"]', '["a"]', "body #/tags", "number of items"),
-        ('["a","b"]', '["b","a"]', "body #/tags/0", "text"),
+        ('["a","b"]', '["b","a"]', "body #/tags", "order of items"),
+        ('["a","b"]', '["a","c"]', "body #/tags/1", "text"),
         ('"email":"é@x"', '"email":"e@x"', "body #/owner/email", "text"),
         ('"id":2,"email":"é@x"', '"email":"é@x","id":2', "body #/owner", "key order"),
         ("é", r"\u00e9", "body, character 100", "spelling"),
@@ -275,6 +276,39 @@ def test_a_difference_around_the_body_is_named(reply: Reply, place: str, kind: s
     """Status and headers are compared as well; the same reply has no difference."""
     assert [(found.place, found.kind) for found in golden.compare(REPLY, reply)] == [(place, kind)]
     assert golden.compare(REPLY, REPLY) == []
+
+
+POSTS = '[{"Post":{"id":1,"a":"x"},"votes":0},{"Post":{"id":2,"a":"y"},"votes":0}]'
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "told"),
+    [
+        (
+            '{"Post":{"id":1,"a":"x"},"votes":0},',
+            "",
+            "body #: number of items: recorded 2 items: 1, 2, now 1 items: 2.",
+        ),
+        (POSTS, "[]", "body #: number of items: recorded 2 items: 1, 2, now 0 items."),
+        ('"id":2,"a":"y"', '"id":7,"a":"z"', "body #: other items: recorded 2 items: 1, 2, now 2 items: 1, 7."),
+        ('{"id":1,"a":"x"}', '{"a":"x","id":1}', "body #/0/Post: key order: recorded id, a, now a, id."),
+        ('"id":1', '"ID":1', "body #/0/Post/id: member missing: recorded 1, now absent."),
+    ],
+)
+def test_other_items_are_one_difference(was: str, now: str, told: str):
+    """A list with other items is told by what they are called, and not by every member that is therefore otherwise."""
+    assert was in POSTS
+    found = golden.compare(Reply(200, {}, POSTS), Reply(200, {}, POSTS.replace(was, now, 1)))
+    assert str(found[0]).startswith(told)
+    assert len(found) == (2 if "missing" in told else 1)
+
+
+def test_another_status_is_one_difference():
+    """A refusal has no member of what it takes the place of: both replies are shown, and nothing is listed."""
+    found = golden.compare(REPLY, Reply(404, {}, '{"detail":"No such post"}'))
+    assert len(found) == 1
+    assert str(found[0]).startswith('status: recorded 200 `{"id":1,')
+    assert 'now 404 `{"detail":"No such post"}`. Answer with' in str(found[0])
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,9 @@ from typing import NamedTuple, Self
 import time_machine
 from fastapi.testclient import TestClient
 
+from app.api import VERSIONS
 from app.versioning import ApiVersion
-from app.versioning.contract import golden
+from app.versioning.contract import golden, released
 from app.versioning.contract.golden import Exchange, Reply, Request
 from contract_tests.golden import seed
 
@@ -54,16 +55,24 @@ class Stage:
         values = seed.plant(self.app)
         found = []
         for exchange in exchanges:
-            asked = f"{exchange.name} ({exchange.request.method} {exchange.request.path[:100]})"
             try:
                 reply = self._ask(exchange.request, values)
             except KeyError as missing:
-                found.append(
-                    Deviation(asked, f"not asked, for nothing gave {missing}: see what is otherwise before it.")
-                )
-                continue
-            found += [Deviation(asked, str(difference)) for difference in golden.compare(exchange.reply, reply)]
+                told = [f"not asked, for nothing gave {missing}: see what is otherwise before it."]
+            else:
+                told = [str(difference) for difference in golden.compare(exchange.reply, reply)]
+            found += [Deviation(self._where(exchange), difference) for difference in told]
         return found
+
+    def _where(self, exchange: Exchange) -> str:
+        """What was asked, and the file and line of what serves it."""
+        request, source = exchange.request, None
+        for version in (version for version in VERSIONS if version.owns(request.path)):
+            document, slash = self.app.state.documents[version.name], version.ignores_trailing_slash
+            if operation := golden.operation_of(document, request, ignores_trailing_slash=slash):
+                method, _, path = operation.partition(" ")
+                source = released.source_of(version, f"#/paths/{path.replace('/', '~1')}/{method.lower()}")
+        return f"{exchange.name} ({request.method} {request.path[:100]}{f', {source}' if source else ''})"
 
     def _ask(self, request: Request, values: dict[str, str]) -> Reply:
         """The reply, with placeholders for what is random in it; `values` gains what the request captures."""

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,8 @@ class Difference:
     actual: str
 
     def __str__(self) -> str:
-        return f"{self.place}: {self.kind}: recorded {self.expected}, now {self.actual}. {_ADVICE[self.kind]}"
+        what = self.place if self.place == self.kind else f"{self.place}: {self.kind}"
+        return f"{what}: recorded {self.expected}, now {self.actual}. {_ADVICE[self.kind]}"
 
 
 _ADVICE = {
@@ -86,7 +88,9 @@ _ADVICE = {
     "time format": "Write times as recorded: the same moment was meant, its spelling has changed.",
     "true or false": "Give the recorded value (a default has changed, perhaps).",
     "text": "Word it as recorded.",
-    "number of items": "Give the recorded items (a filter, a page size or an order has changed).",
+    "number of items": "Give the recorded items (a filter, a page size, or who may see what has changed).",
+    "order of items": "Sort as recorded (an order has changed, or what decides between equals).",
+    "other items": "Give the recorded items (a filter, an order, or who may see what has changed).",
     "spelling": "The values agree but not the bytes: white space or escapes of the JSON writer have changed.",
 }
 
@@ -245,10 +249,14 @@ class _Object(list[tuple[str, Any]]):
 
 
 def compare(expected: Reply, actual: Reply) -> list[Difference]:
-    """Everything in which the two differ, to the byte; nothing when they are the same."""
-    found = []
+    """Everything in which the two differ, to the byte; nothing when they are the same.
+
+    Of replies with two statuses that is all: one is a refusal, perhaps, and has no member of the other's.
+    """
     if expected.status != actual.status:
-        found.append(Difference("status", "status", str(expected.status), str(actual.status)))
+        both = [f"{reply.status} {_quoted(reply.body)}" for reply in (expected, actual)]
+        return [Difference("status", "status", *both)]
+    found = []
     for name in sorted({*expected.headers, *actual.headers}):
         was, now = expected.headers.get(name), actual.headers.get(name)
         if was != now:
@@ -282,15 +290,40 @@ def _walk(pointer: str, expected: Any, actual: Any) -> list[Difference]:
     if isinstance(expected, _Object):
         return _walk_members(pointer, expected, actual)
     if isinstance(expected, list):
-        found = []
-        if len(expected) != len(actual):
-            found.append(Difference(place, "number of items", f"{len(expected)} items", f"{len(actual)} items"))
-        for index, (was, now) in enumerate(zip(expected, actual, strict=False)):
-            found += _walk(f"{pointer}/{index}", was, now)
-        return found
+        return _walk_items(pointer, expected, actual)
     if expected == actual:
         return []
     return [Difference(place, _kind_of_value(expected, actual), _shown(expected), _shown(actual))]
+
+
+def _walk_items(pointer: str, expected: list[Any], actual: list[Any]) -> list[Difference]:
+    """One difference where the items are others, and have nothing to do with those in their place; else each one's."""
+    was = [_name(item, item) for item in expected]
+    model = next(iter(expected or actual), None)
+    now = [_name(item, like) for item, like in zip_longest(actual, expected[: len(actual)], fillvalue=model)]
+    kind = ""
+    if len(was) != len(now):
+        kind = "number of items"
+    elif was != now and None not in now and sorted(map(str, was)) == sorted(map(str, now)):
+        kind = "order of items"
+    elif was != now and all(isinstance(name, _Number) for name in (*was, *now)):
+        kind = "other items"
+    if kind:
+        return [Difference(f"body #{pointer}", kind, _listed(was), _listed(now))]
+    pairs = enumerate(zip(expected, actual, strict=True))
+    return [found for index, (one, other) in pairs for found in _walk(f"{pointer}/{index}", one, other)]
+
+
+def _name(item: Any, like: Any) -> Any:
+    """What an item is called by: itself, or the member that the recorded one begins with; None when it has none."""
+    while isinstance(like, _Object) and like:
+        name, like = like[0]
+        item = dict(item).get(name) if isinstance(item, _Object) else None
+    return item
+
+
+def _listed(names: list[Any]) -> str:
+    return f"{len(names)} items" + (f": {_quoted(', '.join(map(_spelled, names)), '')}" if names else "")
 
 
 def _walk_members(pointer: str, expected: _Object, actual: _Object) -> list[Difference]:
