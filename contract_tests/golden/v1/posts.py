@@ -61,6 +61,10 @@ SCENARIOS = {
         "all at once": get("/v1/posts?limit=x&skip=-1&search=%00", "ada"),
         "trailing slash": get("/v1/posts/?limit=1001", "ada"),
     },
+    "posts-list-not-text": {
+        **{name: get(f"/v1/posts?{name}=%FF", "ada") for name in ("search", "limit", "unknown")},
+        "before the token": get("/v1/posts?search=%ED%A0%80"),
+    },
     "posts-read": {
         **{f"post {number}": get(f"/v1/posts/{number}", "zoe") for number in (1, 3, 4, 5, 6, 7, 9, 10, 14)},
         **{f"{whose} draft, to Ada": get(f"/v1/posts/{number}", "ada") for whose, number in _DRAFTS.items()},

@@ -89,6 +89,10 @@ SCENARIOS = {
         **{f"cursor {name}": get(f"/v2/posts?{query}") for name, query in _FOREIGN.items()},
         "cursor of another list": get("/v2/tags?limit=2&cursor={cursor:next}"),
     },
+    "lists-not-text": {
+        **{name: get(f"/v2/posts?{name}=%FF") for name in ("q", "tag", "cursor", "unknown")},
+        "prefix": get("/v2/tags?prefix=%ED%A0%80"),
+    },
     "tags": {
         "all": get("/v2/tags"),
         "with a token": get("/v2/tags", "ada"),

@@ -78,7 +78,7 @@ SCENARIOS = {
         "published": patch("/v2/posts/1", "ada", json={"published": False}, kind=_MERGE),
         "tags": patch("/v2/posts/1", "ada", json={"tags": ["one", "two"]}, kind=_MERGE),
         "tags of null": patch("/v2/posts/1", "ada", json={"tags": None}, kind=_MERGE),
-        "nothing": patch("/v2/posts/1", "ada", json={}, kind=_MERGE, at="2026-03-01T13:00:00Z"),
+        "nothing": patch("/v2/posts/1", "ada", json={}, kind=_MERGE, at=LATER),
         "title of null": patch("/v2/posts/1", "ada", json={"title": None}, kind=_MERGE),
         "published of null": patch("/v2/posts/1", "ada", json={"published": None}, kind=_MERGE),
         "a number for a flag": patch("/v2/posts/1", "ada", json={"published": 1}, kind=_MERGE),
@@ -91,6 +91,14 @@ SCENARIOS = {
         "another's draft": patch("/v2/posts/8", "ada", json={}, kind=_MERGE),
         "without a token": patch("/v2/posts/1", json={}, kind=_MERGE),
         "id a word": patch("/v2/posts/abc", "ada", json={}, kind=_MERGE),
+    },
+    "posts-of-nobody-and-nowhere": {
+        "read": get("/v2/posts/999", "ended"),
+        "replace": put("/v2/posts/999", "ended", json=_BODY),
+        "change": patch("/v2/posts/999", "ended", json={}),
+        "delete": delete("/v2/posts/999", "ended"),
+        "vote": put("/v2/posts/999/vote", "ended", json={"value": 1}),
+        "take the vote back": delete("/v2/posts/999/vote", "ended"),
     },
     "posts-delete": {
         "another's": delete("/v2/posts/3", "ada"),
