@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from app.versioning.contract.gaps import Gap, Side
 from app.versioning.contract.nodes import Located, Node
-from app.versioning.contract.schema import Inclusion
+from app.versioning.contract.schema import Budget, Inclusion
+from app.versioning.contract.texts import Texts
 
 
 class Verdict(StrEnum):
@@ -59,11 +60,16 @@ INSTEAD = {
 class Findings:
     """Collects changes of the operation at hand; owns the four proofs, so that what one operation shows serves all."""
 
+    texts: Texts
     changes: list[Change] = field(default_factory=list)
     method: str = ""
     path: str = ""
-    _forward: dict[Side, Inclusion] = field(default_factory=lambda: {s: Inclusion(s) for s in ("request", "reply")})
-    _backward: dict[Side, Inclusion] = field(default_factory=lambda: {s: Inclusion(s) for s in ("request", "reply")})
+
+    def __post_init__(self) -> None:
+        sides: tuple[Side, Side] = ("request", "reply")
+        budget = Budget()
+        self._forward = {side: Inclusion(side, self.texts, budget) for side in sides}
+        self._backward = {side: Inclusion(side, self.texts, budget) for side in sides}
 
     def add(self, at: str | Located, what: str, verdict: Verdict, **more: Any) -> None:
         pointer = at if isinstance(at, str) else at.pointer

@@ -11,7 +11,8 @@ from app.versioning.contract.change import Change, Findings, Verdict
 from app.versioning.contract.exchange import compare_body, compare_parameters, compare_replies, parameters
 from app.versioning.contract.nodes import Located, escape
 from app.versioning.contract.security import compare_security
-from app.versioning.contract.values import same, written
+from app.versioning.contract.texts import Texts
+from app.versioning.contract.values import written
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 TEMPLATE = re.compile(r"\{([^}]*)\}")
@@ -30,7 +31,7 @@ def diff(
     `prefixes` are taken from the paths and servers of either side before they are compared. `generated_clients` makes
     a changed operationId breaking: it names a function in clients that were generated.
     """
-    findings = Findings()
+    findings = Findings(Texts(old, new))
     before, after = _items(old, prefixes[0]), _items(new, prefixes[1])
     _compare_servers(findings, _servers(old, None), _servers(new, None), "#/servers", prefixes)
     for template, (path, item) in before.items():
@@ -114,7 +115,7 @@ def _compare_unjudged(findings: Findings, old: Located, new: Located, word: str)
         was = old.at(word, name)
         if name not in (new.get(word) or {}):
             findings.breaking(was, f"`{name}` of `{word}` is gone", "who reads", KEEP, document="old")
-        elif not same(was, new.at(word, name)):
+        elif not findings.texts.same((was,), (new.at(word, name),)):
             what = f"`{name}` of `{word}` changed, which cannot be proven compatible"
             at = f"{new.pointer}/{word}/{escape(name)}"
             findings.add(at, what, Verdict.UNPROVABLE, breaks="who reads", instead="keep it, and add a second one")

@@ -1,78 +1,72 @@
 """Can no instance be valid under both of two schemas? Only what is certain counts: a no means "perhaps"."""
 
 import math
-from typing import NamedTuple, Protocol
+from functools import lru_cache
 
-from app.versioning.contract.gaps import Gap
-from app.versioning.contract.nodes import Cell, Node, gather, spread
+from app.versioning.contract.nodes import MOST_KEPT, Cell, Node, gather
 from app.versioning.contract.values import admits, finite
 
 DEEPEST = 4  # members within members that are looked at
 
 
-class Prover(Protocol):
-    def compare(self, a: Node, b: Node, depth: int) -> list[Gap]: ...
+def apart(a: Cell, b: Cell, level: int = 0) -> bool:
+    """Whether a typed cell without alternatives shares no instance with another cell of any form."""
+    cells = b.spread
+    if cells is None:
+        return False
+    return all(
+        _typed_apart(a, typed, level)
+        for cell in cells
+        for typed in cell.typed
+        if typed.only == a.only or {typed.only, a.only} == {"integer", "number"}
+    )
 
 
-class Disjointness(NamedTuple):
-    prover: Prover
-    depth: int
-
-    def nodes(self, a: Cell, b: Cell, level: int = 0) -> bool:
-        """Whether a typed cell without alternatives shares no instance with another cell of any form."""
-        cells = spread(b)
-        if cells is None:
-            return False
-        return all(
-            self._typed(a, typed, level)
-            for cell in cells
-            for typed in cell.typed()
-            if typed.only == a.only or {typed.only, a.only} == {"integer", "number"}
-        )
-
-    def empty(self, cell: Cell) -> bool:
-        """Whether a typed cell holds nothing at all."""
-        if cell.impossible:
+@lru_cache(maxsize=MOST_KEPT)
+def empty(cell: Cell) -> bool:
+    """Whether a typed cell holds nothing at all."""
+    if cell.impossible:
+        return True
+    if cell.only in ("integer", "number"):
+        low, high = bounds(cell)
+        return low > high
+    if cell.only in ("string", "array", "object"):
+        unit = {"string": "Length", "array": "Items", "object": "Properties"}[cell.only]
+        least, most = cell.largest(f"min{unit}") or 0, cell.smallest(f"max{unit}")
+        if most is not None and least > most:
             return True
-        if cell.only in ("integer", "number"):
-            low, high = bounds(cell)
-            return low > high
-        if cell.only in ("string", "array", "object"):
-            unit = {"string": "Length", "array": "Items", "object": "Properties"}[cell.only]
-            least, most = cell.largest(f"min{unit}") or 0, cell.smallest(f"max{unit}")
-            if most is not None and least > most:
-                return True
-        return cell.only == "object" and any(gather(cell.member(name)).impossible for name in cell.required)
+    return cell.only == "object" and any(gather(cell.member(name)).impossible for name in cell.required)
 
-    def _typed(self, a: Cell, b: Cell, level: int) -> bool:
-        if self.empty(a) or self.empty(b):
+
+def _typed_apart(a: Cell, b: Cell, level: int) -> bool:
+    if empty(a) or empty(b):
+        return True
+    for one, other in ((a, b), (b, a)):
+        values = finite(one)
+        if values is not None and all(admits(other.parts, value) is False for value in values):
             return True
-        for one, other in ((a, b), (b, a)):
-            values = finite(one)
-            if values is not None and all(admits(other.parts, value) is False for value in values):
-                return True
-        if a.only in ("integer", "number"):
-            (low_a, high_a), (low_b, high_b) = bounds(a), bounds(b)
-            return low_a > high_b or low_b > high_a
-        if a.only == "string":
-            return _apart(a, b, "Length")
-        if a.only == "array":
-            return _apart(a, b, "Items")
-        return a.only == "object" and self._objects(a, b, level)
+    if a.only in ("integer", "number"):
+        (low_a, high_a), (low_b, high_b) = bounds(a), bounds(b)
+        return low_a > high_b or low_b > high_a
+    if a.only == "string":
+        return _sizes_apart(a, b, "Length")
+    if a.only == "array":
+        return _sizes_apart(a, b, "Items")
+    return a.only == "object" and _objects_apart(a, b, level)
 
-    def _objects(self, a: Cell, b: Cell, level: int) -> bool:
-        for one, other in ((a, b), (b, a)):
-            if any(gather(other.member(name)).impossible for name in one.required):
-                return True
-        if level >= DEEPEST:
-            return False
-        return any(self._members(a.member(name), b.member(name), level + 1) for name in a.required & b.required)
 
-    def _members(self, a: Node, b: Node, level: int) -> bool:
-        cells = spread(gather(a)) if a and b else None
-        return cells is not None and all(
-            self.nodes(typed, gather(b), level) for cell in cells for typed in cell.typed()
-        )
+def _objects_apart(a: Cell, b: Cell, level: int) -> bool:
+    for one, other in ((a, b), (b, a)):
+        if any(gather(other.member(name)).impossible for name in one.required):
+            return True
+    if level >= DEEPEST:
+        return False
+    return any(_members_apart(a.member(name), b.member(name), level + 1) for name in a.required & b.required)
+
+
+def _members_apart(a: Node, b: Node, level: int) -> bool:
+    cells = gather(a).spread if a and b else None
+    return cells is not None and all(apart(typed, gather(b), level) for cell in cells for typed in cell.typed)
 
 
 def bounds(cell: Cell) -> tuple[float, float]:
@@ -88,7 +82,7 @@ def bounds(cell: Cell) -> tuple[float, float]:
     )
 
 
-def _apart(a: Cell, b: Cell, unit: str) -> bool:
+def _sizes_apart(a: Cell, b: Cell, unit: str) -> bool:
     for one, other in ((a, b), (b, a)):
         least, most = one.largest(f"min{unit}"), other.smallest(f"max{unit}")
         if least is not None and most is not None and least > most:

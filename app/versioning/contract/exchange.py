@@ -5,8 +5,8 @@ from typing import Any
 from app.versioning.contract.change import Findings, Verdict, Whom
 from app.versioning.contract.gaps import Side
 from app.versioning.contract.members import default_change
-from app.versioning.contract.nodes import TYPES, Located, Node, gather, spread
-from app.versioning.contract.values import same, written
+from app.versioning.contract.nodes import TYPES, Located, Node, gather
+from app.versioning.contract.values import written
 
 STYLES = {"path": "simple", "header": "simple", "query": "form", "cookie": "form"}
 IGNORED_HEADERS = {"accept", "content-type", "authorization"}  # OpenAPI says that parameters of these names are ignored
@@ -92,7 +92,7 @@ def _compare_value(
         findings.breaking(new, what, breaks, "keep the default; who wants the other one can send it")
     if not (side == "request" and _kinds(before) <= SCALARS and _is_any_text(after)):
         findings.schemas(label, before, after, side)
-    elif not same(old.at("schema") if "schema" in old.raw else old, new.at("schema") if "schema" in new.raw else new):
+    elif not findings.texts.same(before, after):
         findings.add(new, f"{label} now also accepts any text", Verdict.COMPATIBLE)
 
 
@@ -102,7 +102,7 @@ def _schema(holder: Located) -> Node:
 
 def _kinds(node: Node) -> frozenset[str]:
     """The types of a schema, alternatives included."""
-    cells = spread(gather(node))
+    cells = gather(node).spread
     return TYPES if cells is None else frozenset().union(*(cell.types for cell in cells))
 
 
@@ -185,7 +185,7 @@ def _compare_media(findings: Findings, label: str, old: Located, new: Located, s
     after: dict[str, Any] = new.get("encoding") or {}
     for name in sorted(before.keys() | after.keys()):
         holders = [Located({name: {}, **e}, f"{m.pointer}/encoding", m.root) for e, m in ((before, old), (after, new))]
-        if not same(holders[0].at(name), holders[1].at(name)):
+        if not findings.texts.same((holders[0].at(name),), (holders[1].at(name),)):
             what = f"{label}: `{name}` is encoded in another way"
             breaks: Whom = "who sends" if side == "request" else "who reads"
             findings.breaking(new, what, breaks, "keep the encoding; another one needs another media type")

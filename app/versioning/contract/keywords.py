@@ -6,7 +6,8 @@ from app.versioning.contract.disjoint import bounds
 from app.versioning.contract.gaps import Gap, Side
 from app.versioning.contract.members import compare_members
 from app.versioning.contract.nodes import Cell, Node
-from app.versioning.contract.values import OPAQUE, divides, finite, is_opaque, same, written
+from app.versioning.contract.texts import Texts
+from app.versioning.contract.values import OPAQUE, divides, finite, is_opaque, written
 
 ANYTHING = frozenset({"", ".*", "^.*$", "^.*", ".*$"})  # patterns that match every text without line breaks, or all
 HINTS = frozenset({"password"})  # formats that say how to show a value, not which values there are
@@ -25,7 +26,9 @@ WIDER_FORMATS = {
 class Prover(Protocol):
     @property
     def side(self) -> Side | None: ...
-    def compare(self, a: Node, b: Node, depth: int) -> list[Gap]: ...
+    @property
+    def texts(self) -> Texts: ...
+    def compare(self, a: Node, b: Node) -> list[Gap]: ...
     def note(self, pointer: str, text: str) -> None: ...
 
 
@@ -34,9 +37,9 @@ def article(kind: str) -> str:
     return {"null": "null"}.get(kind, f"an {kind}" if kind[:1] in "aio" else f"a {kind}")
 
 
-def compare(prover: Prover, a: Cell, b: Cell, depth: int) -> list[Gap]:
+def compare(prover: Prover, a: Cell, b: Cell) -> list[Gap]:
     """What a typed cell holds that breaks a keyword of `b`; alternatives and `not` are the caller's."""
-    found = _opaque(a, b)
+    found = _opaque(prover, a, b)
     if finite(a) is None and (b.values_of("enum") or b.values_of("const")):
         word = "enum" if b.values_of("enum") else "const"
         what = f"{article(a.only or '')} other than {written(b.values_of(word)[0])}"
@@ -46,9 +49,9 @@ def compare(prover: Prover, a: Cell, b: Cell, depth: int) -> list[Gap]:
     if a.only == "string":
         return found + _sizes(a, b, "Length", "a string", "characters") + _patterns(a, b) + _formats(a, b)
     if a.only == "array":
-        return found + _sizes(a, b, "Items", "an array", "elements") + _elements(prover, a, b, depth)
+        return found + _sizes(a, b, "Items", "an array", "elements") + _elements(prover, a, b)
     if a.only == "object":
-        return found + _sizes(a, b, "Properties", "an object", "members") + compare_members(prover, a, b, depth)
+        return found + _sizes(a, b, "Properties", "an object", "members") + compare_members(prover, a, b)
     return found
 
 
@@ -56,7 +59,7 @@ def _gap(a: Cell, b: Cell, keyword: str, what: str, *, proven: bool = True) -> G
     return Gap((), a.where(keyword), b.where(keyword), what, proven)
 
 
-def _opaque(a: Cell, b: Cell) -> list[Gap]:
+def _opaque(prover: Prover, a: Cell, b: Cell) -> list[Gap]:
     """Words that are not looked into: A must have the same ones."""
     found = []
     for type_, words in OPAQUE:
@@ -68,7 +71,7 @@ def _opaque(a: Cell, b: Cell) -> list[Gap]:
             equals = any(
                 words[0] in mine.raw
                 and all((word in mine.raw) == (word in part.raw) for word in words)
-                and all(same(mine.at(word), part.at(word)) for word in words if word in part.raw)
+                and all(prover.texts.same((mine.at(word),), (part.at(word),)) for word in words if word in part.raw)
                 for mine in a.parts
             )
             if words[0].startswith("unevaluated"):
@@ -144,7 +147,7 @@ def _sizes(a: Cell, b: Cell, unit: str, subject: str, parts: str) -> list[Gap]:
     return found
 
 
-def _elements(prover: Prover, a: Cell, b: Cell, depth: int) -> list[Gap]:
+def _elements(prover: Prover, a: Cell, b: Cell) -> list[Gap]:
     found = []
     most = a.smallest("maxItems")
     if True in b.values_of("uniqueItems") and True not in a.values_of("uniqueItems") and (most is None or most > 1):
@@ -158,5 +161,5 @@ def _elements(prover: Prover, a: Cell, b: Cell, depth: int) -> list[Gap]:
         if any(part.raw is False for part in theirs) and not any(part.raw is False for part in mine):
             found.append(_gap(a, b, "items", f"an array of more than {index} elements"))
             break
-        found += [gap.within(step) for gap in prover.compare(mine, theirs, depth + 1)]
+        found += [gap.within(step) for gap in prover.compare(mine, theirs)]
     return found

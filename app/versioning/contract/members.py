@@ -1,9 +1,11 @@
 """The members of objects: which there must be, which there may be, and what a contract says beyond the schema."""
 
+from dataclasses import replace
+from functools import lru_cache
 from typing import Any, Protocol
 
 from app.versioning.contract.gaps import Gap, Side
-from app.versioning.contract.nodes import Cell, Node, gather
+from app.versioning.contract.nodes import MOST_KEPT, Cell, Node, gather
 from app.versioning.contract.values import equal, written
 
 MISSING = object()
@@ -12,11 +14,11 @@ MISSING = object()
 class Prover(Protocol):
     @property
     def side(self) -> Side | None: ...
-    def compare(self, a: Node, b: Node, depth: int) -> list[Gap]: ...
+    def compare(self, a: Node, b: Node) -> list[Gap]: ...
     def note(self, pointer: str, text: str) -> None: ...
 
 
-def compare_members(prover: Prover, a: Cell, b: Cell, depth: int) -> list[Gap]:
+def compare_members(prover: Prover, a: Cell, b: Cell) -> list[Gap]:
     """What objects of `a` have or lack that `b` refuses."""
     side = prover.side
     mine, theirs = _visible(a, side), _visible(b, side)
@@ -27,16 +29,16 @@ def compare_members(prover: Prover, a: Cell, b: Cell, depth: int) -> list[Gap]:
         )
     ]
     for name in sorted(mine):
-        nested = prover.compare(a.member(name), b.member(name) if name in theirs else b.other_members, depth + 1)
+        nested = prover.compare(a.member(name), b.member(name) if name in theirs else b.other_members)
         found += _named(nested, name, a, b)
         if side and name in theirs:
             found += _meaning(prover, a, b, name)
     for name in sorted(theirs - mine):
         source = a.other_members if name in a.declared else a.member(name)
         if source or side is None:
-            found += _named(prover.compare(source, b.member(name), depth + 1), name, a, b)
+            found += _named(prover.compare(source, b.member(name)), name, a, b)
         # Otherwise nothing was said about the member, and nobody sent it on the strength of that.
-    return found + _patterned(prover, a, b, depth) + _others(prover, a, b, depth)
+    return found + _patterned(prover, a, b) + _others(prover, a, b)
 
 
 def gone(a: Cell, b: Cell, side: Side | None) -> list[Gap]:
@@ -68,19 +70,10 @@ def discriminator_change(old: Cell, new: Cell) -> str | None:
 
 def _named(gaps: list[Gap], name: str, a: Cell, b: Cell) -> list[Gap]:
     """The gaps of a member; where a side says nothing about it, its object is the place."""
-    return [
-        Gap(
-            (name, *gap.path),
-            a.pointer if gap.pointer_a == "#" else gap.pointer_a,
-            b.pointer if gap.pointer_b == "#" else gap.pointer_b,
-            gap.what,
-            gap.proven,
-            gap.kind,
-        )
-        for gap in gaps
-    ]
+    return [gap.within(name).placed(a.pointer, b.pointer) for gap in gaps]
 
 
+@lru_cache(maxsize=MOST_KEPT)
 def _hidden(cell: Cell, side: Side | None) -> set[str]:
     """Members that are not there on this side: `readOnly` in requests, `writeOnly` in replies."""
     word = {"request": "readOnly", "reply": "writeOnly", None: ""}[side]
@@ -120,29 +113,29 @@ def _default(node: Node) -> Any:
     return next(iter(gather(node).values_of("default")), MISSING)
 
 
-def _patterned(prover: Prover, a: Cell, b: Cell, depth: int) -> list[Gap]:
+def _patterned(prover: Prover, a: Cell, b: Cell) -> list[Gap]:
     """Members by pattern. Whether two different patterns overlap is not decided: a gap between them is unproven."""
     found: list[Gap] = []
     for pattern in a.patterned:
-        gaps = prover.compare(a.by_pattern(pattern), b.by_pattern(pattern), depth + 1)
+        gaps = prover.compare(a.by_pattern(pattern), b.by_pattern(pattern))
         found += _named(gaps, f"/{pattern}/", a, b)
     for pattern in b.patterned.keys() - a.patterned.keys():
         sources: list[Node] = [(part,) for part in a.patterned.values()]
         if prover.side is None or not a.open_by_omission:
             sources.append(a.other_members)
         for source in sources:
-            gaps = _named(prover.compare(source, b.by_pattern(pattern), depth + 1), f"/{pattern}/", a, b)
-            found += [Gap(g.path, g.pointer_a, g.pointer_b, g.what, proven=False, kind=g.kind) for g in gaps]
+            gaps = _named(prover.compare(source, b.by_pattern(pattern)), f"/{pattern}/", a, b)
+            found += [replace(gap, proven=False) for gap in gaps]
     return found
 
 
-def _others(prover: Prover, a: Cell, b: Cell, depth: int) -> list[Gap]:
+def _others(prover: Prover, a: Cell, b: Cell) -> list[Gap]:
     """Members that neither names."""
     target = b.other_members
     if not target or gather(a.other_members).impossible:
         return []
     if a.open_by_omission or gather(target).impossible:
-        nested = prover.compare(a.other_members, target, depth + 1)
+        nested = prover.compare(a.other_members, target)
         place = (a.where("additionalProperties"), b.where("additionalProperties"))
         return [Gap((), *place, "members beyond those declared")] if nested else []
-    return [gap.within("*") for gap in prover.compare(a.other_members, target, depth + 1)]
+    return [gap.within("*") for gap in prover.compare(a.other_members, target)]

@@ -5,7 +5,6 @@ every keyword is read from the parts when it is asked for, so that each finding 
 """
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any
@@ -13,6 +12,7 @@ from urllib.parse import unquote
 
 TYPES = frozenset({"null", "boolean", "number", "string", "array", "object"})
 MOST_CELLS = 2_000
+MOST_KEPT = 100_000  # schemas whose parts are remembered: the same ones are asked about over and over
 MOST_REFERENCES = 100  # a chain of references longer than this is a loop
 
 
@@ -22,11 +22,22 @@ def escape(step: object) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Located:
-    """A raw schema (an object, or true or false) and where it stands in which document."""
+    """A raw schema (an object, or true or false) and where it stands in which document. Equal when it is the same."""
 
     raw: Any
     pointer: str
     root: dict[str, Any]
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Located)
+            and self.raw is other.raw
+            and self.root is other.root
+            and self.pointer == other.pointer
+        )
+
+    def __hash__(self) -> int:
+        return id(self.raw)
 
     @property
     def key(self) -> int:
@@ -44,14 +55,18 @@ class Located:
 
     def followed(self) -> "Located":
         """The target of a local reference; itself when it is none, or leads nowhere."""
-        here = self
-        for _ in range(MOST_REFERENCES):
-            reference = here.get("$ref")
-            target = find(here.root, reference) if isinstance(reference, str) else None
-            if target is None:
-                return here
-            here = target
-        return here
+        return _followed(self) if isinstance(self.raw, dict) and "$ref" in self.raw else self
+
+
+@lru_cache(maxsize=MOST_KEPT)
+def _followed(here: Located) -> Located:
+    for _ in range(MOST_REFERENCES):
+        reference = here.get("$ref")
+        target = find(here.root, reference) if isinstance(reference, str) else None
+        if target is None:
+            return here
+        here = target
+    return here
 
 
 def find(root: dict[str, Any], reference: str) -> Located | None:
@@ -172,6 +187,15 @@ class Cell:
 
     def member(self, name: str) -> Node:
         """What the member of this name must satisfy."""
+        if name not in self._members:
+            self._members[name] = self._member(name)
+        return self._members[name]
+
+    @cached_property
+    def _members(self) -> dict[str, Node]:
+        return {}
+
+    def _member(self, name: str) -> Node:
         found: list[Located] = []
         for part in self.parts:
             here = [part.at("properties", name)] if name in (part.raw.get("properties") or {}) else []
@@ -210,11 +234,15 @@ class Cell:
                 found.append(part.at("items"))
         return tuple(found)
 
-    def typed(self) -> Iterator["Cell"]:
+    @cached_property
+    def typed(self) -> tuple["Cell", ...]:
         """One cell for each type; together they hold the same instances."""
-        if not self.impossible:
-            for name in sorted(self.types):
-                yield replace(self, only=name)
+        return () if self.impossible else tuple(replace(self, only=name) for name in sorted(self.types))
+
+    @cached_property
+    def spread(self) -> tuple["Cell", ...] | None:
+        """Cells without `groups` that together hold every instance of this one; None when they are too many."""
+        return _spread(self)
 
 
 def is_number(value: Any) -> bool:
@@ -247,6 +275,7 @@ def _both(left: frozenset[str], right: frozenset[str]) -> frozenset[str]:
 NOTHING: dict[str, Any] = {"": False}  # stands for the schema `false`, so that every part is an object
 
 
+@lru_cache(maxsize=MOST_KEPT)
 def gather(node: Node) -> Cell:
     """The parts of a node: references followed, `allOf` and `not` taken apart, alternatives left in `groups`."""
     parts: dict[int, Located] = {}
@@ -275,8 +304,7 @@ def gather(node: Node) -> Cell:
     return Cell(said or tuple(parts.values()), tuple(groups), tuple(excluded))
 
 
-def spread(cell: Cell) -> list[Cell] | None:
-    """Cells without `groups` that together hold every instance of this one; None when they are too many."""
+def _spread(cell: Cell) -> tuple[Cell, ...] | None:
     done: list[Cell] = []
     waiting = [(cell, frozenset[int]())]
     while waiting:
@@ -299,7 +327,7 @@ def spread(cell: Cell) -> list[Cell] | None:
                 )
                 if merged.types:
                     waiting.append((merged, opened | {group.source.key}))
-    return done
+    return tuple(done)
 
 
 def _joined(left: Node, right: Node) -> Node:

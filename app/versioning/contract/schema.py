@@ -1,26 +1,71 @@
 """Is every instance valid under schema A valid under schema B? Yes; no, with the place and the reason; or unprovable.
 
-`Inclusion` answers with a list of gaps, empty for yes. It proves coinductively: a question met again while it is being
-answered is taken for a yes; when such a yes turns out wrong, the round is repeated with what is known by then. What
-is known never changes back, so that rounds end.
+`Inclusion` answers with a list of gaps, empty for yes. It proves coinductively, without recursion: every pair of
+schemas counts as included until its words show a gap, and then whoever relied on it is asked again. An answer changes
+once at most, from yes to no, so that a whole document is judged in a few looks at each pair.
 """
 
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from app.versioning.contract import keywords
-from app.versioning.contract.disjoint import Disjointness
-from app.versioning.contract.gaps import Gap, Side
+from app.versioning.contract.disjoint import apart, empty
+from app.versioning.contract.gaps import Gap, Pair, Side
 from app.versioning.contract.members import discriminator_change, gone
-from app.versioning.contract.nodes import Cell, Group, Located, Node, gather, key_of, spread
-from app.versioning.contract.values import admits, changed_references, finite, same, written
+from app.versioning.contract.nodes import Cell, Group, Located, Node, gather, key_of
+from app.versioning.contract.texts import Texts
+from app.versioning.contract.values import admits, finite, written
 
-DEEPEST = 25  # schemas within schemas, before the rest is put off: Python's stack is finite
-MOST_ROUNDS = 60
+DEEPEST = 25  # alternatives within alternatives
 MOST_GAPS = 40  # of one pair of schemas; who has more will not read them
-MOST_STEPS = 400_000
+MOST_STEPS = 2_000_000  # of a whole comparison: cells looked at, a minute or so
+NOBODY: Pair = (frozenset(), frozenset())
 
-Pair = tuple[frozenset[int], frozenset[int]]
+
+class SpentError(Exception):
+    """The budget of the comparison is used up."""
+
+
+@dataclass
+class Budget:
+    """The steps that are left for everything that is still to be compared."""
+
+    left: int = MOST_STEPS
+
+    def spend(self) -> None:
+        if self.left <= 0:
+            raise SpentError
+        self.left -= 1
+
+
+@dataclass(frozen=True, eq=False)
+class Trail:
+    """A gap, and the way to it: each step a gap that stands for those of another pair. Shared, as ways can be long."""
+
+    step: Gap
+    rest: "Trail | None"
+    end: Gap  # what the way leads to, with the pointers and the certainty that it has from here
+
+    @classmethod
+    def of(cls, step: Gap, rest: "Trail | None" = None) -> "Trail":
+        if rest is None:
+            return cls(step, None, step)
+        end = rest.end.placed(step.pointer_a, step.pointer_b)
+        return cls(step, rest, replace(end, proven=end.proven and step.proven))
+
+    @property
+    def key(self) -> tuple[str, str, str, bool]:
+        return self.end.pointer_a, self.end.pointer_b, self.end.what, self.end.proven
+
+    def told(self) -> Gap:
+        """The whole of it as one gap."""
+        path: list[str] = []
+        here: Trail | None = self
+        while here is not None:
+            path += here.step.path
+            here = here.rest
+        return replace(self.end, path=tuple(path))
 
 
 @dataclass
@@ -32,118 +77,122 @@ class Inclusion:
     """
 
     side: Side | None = None
-    _proven: set[Pair] = field(default_factory=set)
-    _failed: dict[Pair, list[Gap]] = field(default_factory=dict)
-    _visited: set[Pair] = field(default_factory=set)
-    _assumed: set[Pair] = field(default_factory=set)
-    _deferred: dict[Pair, tuple[Node, Node]] = field(default_factory=dict)
-    _open: set[tuple[frozenset[int], str | None, int]] = field(default_factory=set)
-    _steps: int = 0
-    _same: dict[tuple[int, int], bool] = field(default_factory=dict)
-    _changed: dict[tuple[int, int], frozenset[str]] = field(default_factory=dict)
+    texts: Texts = field(default_factory=lambda: Texts({}, {}))
+    budget: Budget = field(default_factory=Budget)
     notes: dict[str, str] = field(default_factory=dict)  # pointer into the newer document -> what is worth knowing
+    _asked: dict[Pair, tuple[Node, Node]] = field(default_factory=dict)
+    _failed: dict[Pair, list[Gap]] = field(default_factory=dict)
+    _users: dict[Pair, set[Pair]] = field(default_factory=dict)  # who relies on a yes
+    _trails: dict[Pair, dict[tuple[str, str, str, bool], Trail]] = field(default_factory=dict)
+    _waiting: list[Pair] = field(default_factory=list)
+    _asking: Pair = NOBODY
+    _open: set[tuple[frozenset[int], str | None, int]] = field(default_factory=set)
 
     def gaps(self, a: Node, b: Node) -> list[Gap]:
         """What is valid under `a` and not under `b`; nothing when every instance of `a` is one of `b`."""
-        self._steps = 0
-        for _ in range(MOST_ROUNDS):
-            self._visited, self._assumed, self._deferred = set(), set(), {}
-            found = self.compare(a, b, 0)
-            while self._deferred:
-                waiting, self._deferred = self._deferred, {}
-                for pair, (left, right) in waiting.items():
-                    self._visited.discard(pair)
-                    self.compare(left, right, 0)
-            if self._steps > MOST_STEPS:
-                break
-            if not self._assumed & self._failed.keys():
-                self._proven |= self._visited - self._failed.keys()
-                return found
-        pointers = (gather(a).pointer, gather(b).pointer)
-        return [Gap((), *pointers, "what these schemas say, which is too involved to be compared", proven=False)]
+        known = len(self._asked)
+        self._asking = NOBODY
+        try:
+            if not self.compare(a, b):
+                self._trace(self._settle())
+        except SpentError:
+            self._forget(list(self._asked)[known:])
+            return [_unprovable(a, b)]
+        pair = (key_of(a), key_of(b))
+        if pair not in self._failed:
+            return []
+        trails = self._trails.get(pair, {})
+        told = [trail.told() for (*rest, proven), trail in trails.items() if proven or (*rest, True) not in trails]
+        return told or [_unprovable(a, b)]
 
     def note(self, pointer: str, text: str) -> None:
         self.notes.setdefault(pointer, text)
 
-    def compare(self, a: Node, b: Node, depth: int) -> list[Gap]:
-        """As `gaps`, within a proof."""
+    def compare(self, a: Node, b: Node) -> list[Gap]:
+        """As `gaps`, within a proof: no gap until the contrary is known, then one that stands for all there are."""
+        if not b:
+            return []
         pair = (key_of(a), key_of(b))
         if pair in self._failed:
-            return self._failed[pair]
-        if not b or pair in self._proven:
-            return []
-        if pair in self._visited:
-            self._assumed.add(pair)
-            return []
-        if depth > DEEPEST:
-            self._visited.add(pair)
-            self._assumed.add(pair)
-            self._deferred[pair] = (a, b)
-            return []
-        self._visited.add(pair)
-        self._steps += 1
-        if self._steps > MOST_STEPS or self._same_text(a, b):
-            return []
+            return [Gap((), _pointer(a), _pointer(b), "", below=pair)]
+        if pair not in self._asked:
+            if self.texts.same(a, b):
+                return []
+            self._asked[pair] = (a, b)
+            self._waiting.append(pair)
+        self._users.setdefault(pair, set()).add(self._asking)
+        return []
+
+    def _settle(self) -> list[Pair]:
+        """Looks at what waits until no answer changes any more; what failed."""
+        fresh = []
+        while self._waiting:
+            pair = self._waiting.pop()
+            if pair in self._failed or pair not in self._asked:
+                continue
+            found = self._look(pair)
+            if found:
+                self._failed[pair] = found
+                fresh.append(pair)
+                self._waiting += self._users.pop(pair, ())
+        return fresh
+
+    def _look(self, pair: Pair) -> list[Gap]:
+        self._asking = pair
+        a, b = self._asked[pair]
         left, right = gather(a), gather(b)
-        found = self._distinct([*self._between(left, right, depth), *self._beyond(left, right, depth)])
-        if found:
-            self._failed[pair] = found
-        return found
+        return [*self._between(left, right), *self._beyond(left, right)]
 
-    def _same_text(self, a: Node, b: Node) -> bool:
-        if len(a) != len(b):
-            return False
-        for left, right in zip(a, b, strict=True):
-            key = (left.key, right.key)
-            if key not in self._same:
-                self._same[key] = same(left, right, self._changed_between(left, right))
-            if not self._same[key]:
-                return False
-        return True
+    def _forget(self, pairs: Iterable[Pair]) -> None:
+        for pair in pairs:
+            del self._asked[pair]
+            self._failed.pop(pair, None)
+        self._waiting.clear()
+        self._open.clear()
 
-    def _changed_between(self, left: Located, right: Located) -> frozenset[str]:
-        key = (id(left.root), id(right.root))
-        if key not in self._changed:
-            self._changed[key] = changed_references(left.root, right.root)
-        return self._changed[key]
+    def _trace(self, failed: list[Pair]) -> None:
+        """The gaps of the pairs that failed, nearest first: each is handed on to the pairs that lead to it."""
+        waiting: deque[tuple[Pair, Trail]] = deque()
+        leading: dict[Pair, list[tuple[Pair, Gap]]] = {}
+        for pair in failed:
+            for gap in self._look(pair):  # once more: by now it is known what else failed
+                if gap.below is None:
+                    waiting.append((pair, Trail.of(gap)))
+                elif gap.below in self._trails:
+                    waiting += [(pair, Trail.of(gap, trail)) for trail in self._trails[gap.below].values()]
+                else:
+                    leading.setdefault(gap.below, []).append((pair, gap))
+        while waiting:
+            pair, trail = waiting.popleft()
+            trails = self._trails.setdefault(pair, {})
+            if trail.key not in trails and len(trails) < MOST_GAPS:
+                trails[trail.key] = trail
+                waiting += [(user, Trail.of(step, trail)) for user, step in leading.get(pair, ())]
 
-    @staticmethod
-    def _distinct(gaps: Iterable[Gap]) -> list[Gap]:
-        """One gap of each kind at each place, the one that is nearest."""
-        found: dict[tuple[str, str, str], Gap] = {}
-        for gap in gaps:
-            key = (gap.pointer_a, gap.pointer_b, gap.what)
-            if key not in found or len(gap.path) < len(found[key].path):
-                found[key] = gap
-        return list(found.values())[:MOST_GAPS]
-
-    def _between(self, a: Cell, b: Cell, depth: int) -> list[Gap]:
-        cells = spread(a)
+    def _between(self, a: Cell, b: Cell) -> list[Gap]:
+        cells = a.spread
         if cells is None:
             return [Gap((), a.pointer, b.pointer, "combinations of alternatives too many to be compared", proven=False)]
         found: list[Gap] = []
         for cell in cells:
-            for typed in cell.typed():
+            for typed in cell.typed:
+                self.budget.spend()
                 values = finite(typed)
-                if values is not None:
-                    found += self._listed(typed, values, b)
-                else:
-                    found += self._typed(typed, b, depth)
+                found += self._typed(typed, b) if values is None else self._listed(typed, values, b)
         return found
 
-    def _beyond(self, a: Cell, b: Cell, depth: int) -> list[Gap]:
+    def _beyond(self, a: Cell, b: Cell) -> list[Gap]:
         """What a contract says beyond its schemas, judged on the whole of B and not alternative by alternative."""
         if self.side is None:
             return []
         change = discriminator_change(a, b) if self.side == "request" else discriminator_change(b, a)
         place = (a.where("discriminator"), b.where("discriminator"))
         found = [Gap((), *place, change, kind="discriminator")] if change else []
-        theirs = [typed for cell in spread(b) or [] for typed in cell.typed() if typed.only == "object"]
-        apart = self.disjointness(depth)
-        for mine in spread(a) or []:
+        theirs = [typed for cell in b.spread or [] for typed in cell.typed if typed.only == "object"]
+        for mine in a.spread or []:
             if "object" in mine.types and any(cell.declared for cell in (mine, *theirs)):
                 typed = replace(mine, only="object")
-                options = [gone(typed, other, self.side) for other in theirs if not apart.nodes(typed, other)]
+                options = [gone(typed, other, self.side) for other in theirs if not apart(typed, other)]
                 shortest = sorted(options, key=len)[:1]
                 found += shortest[0] if shortest else []
         return found
@@ -164,13 +213,13 @@ class Inclusion:
                 return [Gap((), *place, f"the value{'s' if len(refused) > 1 else ''} {listed}")]
             return [Gap((), *place, keywords.article(a.only))]
         # What a value alone does not show, as of a pattern, the schemas may: both can have the same one.
-        if unclear and self._typed(a, b, 1):
+        if unclear and self._typed(a, b):
             return [Gap((), *place, f"the value {written(unclear[0])}", proven=False)]
         return []
 
-    def _typed(self, a: Cell, b: Cell, depth: int) -> list[Gap]:
+    def _typed(self, a: Cell, b: Cell) -> list[Gap]:
         """A cell of one type and without alternatives, against all that B asks for."""
-        if self.disjointness(depth).empty(a):
+        if empty(a):
             return []
         if b.impossible:
             return [Gap((), a.pointer, b.pointer, "any value")]
@@ -179,28 +228,28 @@ class Inclusion:
             if kind == "number" and "integer" in b.types:
                 return [Gap((), a.where("type"), b.where("type"), "a number that is no integer")]
             return [Gap((), a.where("type"), b.where("type"), keywords.article(kind))]
-        found = keywords.compare(self, a, b, depth)
+        found = keywords.compare(self, a, b)
         for group in b.groups:
-            found += self._group(a, group, depth)
+            found += self._group(a, group)
         for other in b.excluded:
-            if not self._apart(a, other, depth):
+            if not self._apart(a, other):
                 what = "what `not` excludes"
                 found.append(Gap((), a.pointer, other.pointer, what, proven=False))
         return found
 
-    def _group(self, a: Cell, group: Group, depth: int) -> list[Gap]:
+    def _group(self, a: Cell, group: Group) -> list[Gap]:
         """Some alternative of B takes the whole cell; of `oneOf`, no second one may take a part of it."""
         question = (key_of(a.parts), a.only, group.source.key)
-        if question in self._open:  # an alternative that contains itself takes nothing that the others do not
+        # An alternative that contains itself takes nothing that the others do not.
+        if question in self._open or len(self._open) > DEEPEST:
             return [Gap((), a.pointer, group.source.pointer, "what an alternative within itself takes", proven=False)]
         self._open.add(question)
-        found = self._alternatives(a, group, depth)
+        found = self._alternatives(a, group)
         self._open.discard(question)
         return found
 
-    def _alternatives(self, a: Cell, group: Group, depth: int) -> list[Gap]:
-        apart = self.disjointness(depth)
-        possible = [branch for branch in group.branches if not apart.nodes(a, gather((branch,)))]
+    def _alternatives(self, a: Cell, group: Group) -> list[Gap]:
+        possible = [branch for branch in group.branches if not apart(a, gather((branch,)))]
         word = "oneOf" if group.exactly_one else "anyOf"
         pointer = f"{group.source.pointer}/{word}"
         if not possible:
@@ -209,10 +258,10 @@ class Inclusion:
             ]
         tries: list[list[Gap]] = []
         for branch in self._likeliest_first(a, possible):
-            gaps = self._between(a, gather((branch,)), depth + 1)
+            gaps = self._between(a, gather((branch,)))
             if not gaps:
                 others = [other for other in possible if other is not branch] if group.exactly_one else []
-                if all(self._apart(a, other, depth) for other in others):
+                if all(self._apart(a, other) for other in others):
                     return []
                 what = "what more than one alternative of `oneOf` may take"
                 gaps = [Gap((), a.pointer, pointer, what, proven=False)]
@@ -226,11 +275,15 @@ class Inclusion:
         places = {part.pointer for part in a.parts}
         return sorted(branches, key=lambda branch: branch.followed().pointer not in places)
 
-    def _apart(self, a: Cell, other: Located, depth: int) -> bool:
+    def _apart(self, a: Cell, other: Located) -> bool:
         """Whether nothing in the cell is valid under the other schema: by their words, or because A excludes it too."""
-        if self.disjointness(depth).nodes(a, gather((other,))):
-            return True
-        return any(not self.compare((other,), (mine,), depth + 1) for mine in a.excluded)
+        return apart(a, gather((other,))) or any(not self.compare((other,), (mine,)) for mine in a.excluded)
 
-    def disjointness(self, depth: int) -> Disjointness:
-        return Disjointness(self, depth)
+
+def _pointer(node: Node) -> str:
+    return node[0].pointer if node else "#"
+
+
+def _unprovable(a: Node, b: Node) -> Gap:
+    what = "what these schemas say, which is too involved to be compared"
+    return Gap((), _pointer(a), _pointer(b), what, proven=False)

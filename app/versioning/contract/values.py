@@ -1,16 +1,15 @@
-"""Single values: whether a schema admits one, and whether two pieces of a document say the same."""
+"""Single values: whether a schema admits one."""
 
 import json
 import math
 from collections.abc import Callable
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
-from app.versioning.contract.nodes import Cell, Group, Located, Node, find, gather, is_number, matches
+from app.versioning.contract.nodes import MOST_KEPT, Cell, Group, Located, Node, gather, is_number, matches
 
 DEEPEST = 12  # schemas within schemas that a single value is followed through
-# Words that constrain nothing. `default` and `deprecated` are no prose: clients act on them.
-PROSE = frozenset({"title", "description", "summary", "example", "examples", "externalDocs", "xml", "$comment", "$id"})
 # Constraints that are only compared as they stand. Together, because some mean nothing without the others.
 # With the one type that they matter for.
 OPAQUE = (
@@ -57,100 +56,7 @@ def type_of(value: Any) -> str:
     return "array" if isinstance(value, list) else "object"
 
 
-def changed_references(left: dict[str, Any], right: dict[str, Any]) -> frozenset[str]:
-    """The references of a document that lead to something else in the other one, be it at the end of a long way.
-
-    Worked out once, so that a document whose schemas all reach each other is not walked again from each of them.
-    """
-    used_by: dict[str, set[str]] = {}
-    changed: set[str] = set()
-    waiting = list(_references(left))
-    known = set(waiting)
-    while waiting:
-        reference = waiting.pop()
-        a, b = find(left, reference), find(right, reference)
-        if a is None or b is None or not same(a, b, frozenset()):
-            changed.add(reference)
-        for inner in _references(a.raw) if a else ():
-            used_by.setdefault(inner, set()).add(reference)
-            if inner not in known:
-                known.add(inner)
-                waiting.append(inner)
-    spreading = list(changed)
-    while spreading:
-        reached = used_by.get(spreading.pop(), set()) - changed
-        changed |= reached
-        spreading += reached
-    return frozenset(changed)
-
-
-def _references(value: Any) -> set[str]:
-    found = set()
-    waiting = [value]
-    while waiting:
-        here = waiting.pop()
-        if isinstance(here, dict):
-            if isinstance(here.get("$ref"), str):
-                found.add(here["$ref"])
-            waiting += here.values()
-        elif isinstance(here, list):
-            waiting += here
-    return found
-
-
-def same(left: Located, right: Located, changed: frozenset[str] | None = None) -> bool:  # noqa: C901  one walk
-    """Whether two pieces of two documents say the same, prose aside; references are compared by what they lead to.
-
-    When it is known which references changed, equal ones are looked up there instead of being followed.
-    """
-    waiting = [(left, right)]
-    seen: set[tuple[int, int]] = set()
-    while waiting:
-        a, b = waiting.pop()
-        if changed is not None and _bare(a) and _bare(b) and a.get("$ref") == b.get("$ref"):
-            if a.get("$ref") in changed:
-                return False
-            continue
-        a, b = (side.followed() if _bare(side) else side for side in (a, b))
-        if isinstance(a.raw, dict) and isinstance(b.raw, dict):
-            if (a.key, b.key) in seen:
-                continue
-            seen.add((a.key, b.key))
-            names = _telling(a.raw)
-            if names != _telling(b.raw):
-                return False
-            if a.get("$ref") is not None:
-                waiting.append((a.followed(), b.followed()) if a.followed() is not a else (a.at("$ref"), b.at("$ref")))
-            waiting += [(a.at(name), b.at(name)) for name in names if name != "$ref"]
-        elif isinstance(a.raw, list) and isinstance(b.raw, list):
-            if len(a.raw) != len(b.raw):
-                return False
-            waiting += [(a.at(index), b.at(index)) for index in range(len(a.raw))]
-        elif type(a.raw) is not type(b.raw) or a.raw != b.raw:
-            return False
-    return True
-
-
-def _bare(side: Located) -> bool:
-    return isinstance(side.raw, dict) and set(side.raw) - PROSE == {"$ref"}
-
-
-def _telling(raw: dict[str, Any]) -> set[str]:
-    """The keys that say something. A member that is called `title` holds a schema, the prose of that name a string."""
-    return {
-        key
-        for key, value in raw.items()
-        if not key.startswith("x-") and not (key in PROSE and not _looks_like_schema(key, value))
-    }
-
-
-def _looks_like_schema(key: str, value: Any) -> bool:
-    schema_words = {"type", "$ref", "anyOf", "oneOf", "allOf", "enum", "properties", "items"}
-    return (
-        isinstance(value, dict) and key not in ("externalDocs", "xml", "examples") and bool(schema_words & set(value))
-    )
-
-
+@lru_cache(maxsize=MOST_KEPT)
 def finite(cell: Cell) -> list[Any] | None:
     """All values of a typed cell when it holds few, else None."""
     listed = [*cell.values_of("enum"), *([value] for value in cell.values_of("const"))]
@@ -167,11 +73,14 @@ def finite(cell: Cell) -> list[Any] | None:
     return [value for value in candidates if _cell_admits(plain, value, 0) is not False]
 
 
-def admits(node: Node, value: Any, depth: int = 0) -> bool | None:
-    """Whether a value is valid under a node; None when this cannot be told."""
-    if depth > DEEPEST:
+def admits(node: Node, value: Any, depth: int = 0, within: frozenset[Node] = frozenset()) -> bool | None:
+    """Whether a value is valid under a node; None when this cannot be told.
+
+    `within` are the schemas that are being asked about the very same value: one that contains itself says nothing new.
+    """
+    if depth > DEEPEST or node in within:
         return None
-    return _cell_admits(gather(node), value, depth)
+    return _cell_admits(gather(node), value, depth, within | {node})
 
 
 def _all(answers: list[bool | None]) -> bool | None:
@@ -180,7 +89,7 @@ def _all(answers: list[bool | None]) -> bool | None:
     return None if None in answers else True
 
 
-def _cell_admits(cell: Cell, value: Any, depth: int) -> bool | None:
+def _cell_admits(cell: Cell, value: Any, depth: int, within: frozenset[Node] = frozenset()) -> bool | None:
     kind = type_of(value)
     if cell.impossible or not (kind in cell.types or (kind == "integer" and "number" in cell.types)):
         return False
@@ -192,9 +101,9 @@ def _cell_admits(cell: Cell, value: Any, depth: int) -> bool | None:
     if False in answers:
         return False
     answers += BY_TYPE[kind](cell, value, depth) if kind in BY_TYPE else []
-    answers += [_group_admits(group, value, depth) for group in cell.groups]
+    answers += [_group_admits(group, value, depth, within) for group in cell.groups]
     for other in cell.excluded:
-        answer = admits((other,), value, depth + 1)
+        answer = admits((other,), value, depth + 1, within)
         answers.append(None if answer is None else not answer)
     return _all(answers)
 
@@ -204,8 +113,8 @@ def is_opaque(part: Located, words: tuple[str, ...]) -> bool:
     return words[0] in part.raw and not (words[0] == "$ref" and part.followed() is not part)
 
 
-def _group_admits(group: Group, value: Any, depth: int) -> bool | None:
-    answers = [admits((branch,), value, depth + 1) for branch in group.branches]
+def _group_admits(group: Group, value: Any, depth: int, within: frozenset[Node]) -> bool | None:
+    answers = [admits((branch,), value, depth + 1, within) for branch in group.branches]
     certain = answers.count(True)
     if group.exactly_one:
         return None if None in answers and certain < 2 else certain == 1
