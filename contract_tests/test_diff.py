@@ -31,7 +31,7 @@ KINDS = {
     *("reference", "readOnly", "writeOnly", "unevaluatedProperties", "dependentRequired", "conditional", "impossible"),
     *("path", "operation", "operationId", "parameter", "parameter schema", "style", "request body", "media type"),
     *("encoding", "status", "reply body", "header", "security", "security scheme", "server", "callback", "link"),
-    *("component", "deprecation", "prose"),
+    *("component", "deprecation", "prose", "webhook", "dependentSchemas"),
 }
 LONGEST = 60  # seconds for a document of several MB on two shared cores; measured: about a tenth of it
 

@@ -7,14 +7,14 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from app.versioning.contract.calls import compare_callbacks, compare_webhooks
 from app.versioning.contract.change import Change, Findings, Verdict
-from app.versioning.contract.exchange import compare_body, compare_parameters, compare_replies, parameters
-from app.versioning.contract.nodes import Located, escape
+from app.versioning.contract.exchange import METHODS, compare_body, compare_parameters, compare_replies, parameters
+from app.versioning.contract.nodes import Located
 from app.versioning.contract.security import compare_security
 from app.versioning.contract.texts import Texts
 from app.versioning.contract.values import written
 
-METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 TEMPLATE = re.compile(r"\{([^}]*)\}")
 KEEP = "keep it, or mark it deprecated and remove it in a new version"
 
@@ -51,7 +51,7 @@ def diff(
                 findings.method, findings.path = method.upper(), path
                 findings.add(item.at(method), "the operation is new", Verdict.COMPATIBLE)
     findings.method = findings.path = ""
-    _compare_unjudged(findings, Located(old, "#", old), Located(new, "#", new), "webhooks")
+    compare_webhooks(findings, Located(old, "#", old), Located(new, "#", new))
     return list(dict.fromkeys(findings.changes))
 
 
@@ -94,7 +94,7 @@ def _compare_operation(
     if after.get("deprecated") is True and before.get("deprecated") is not True:
         findings.add(f"{after.pointer}/deprecated", "the operation is deprecated now", Verdict.NOTE)
     _compare_names(findings, before, after, generated=generated)
-    _compare_unjudged(findings, before, after, "callbacks")
+    compare_callbacks(findings, before, after)
 
 
 def _compare_names(findings: Findings, old: Located, new: Located, *, generated: bool) -> None:
@@ -107,20 +107,6 @@ def _compare_names(findings: Findings, old: Located, new: Located, *, generated:
         findings.breaking(at, what, "who generates clients", "keep the operationId")
     else:
         findings.add(at, what, Verdict.NOTE, breaks="who generates clients", instead="keep the operationId")
-
-
-def _compare_unjudged(findings: Findings, old: Located, new: Located, word: str) -> None:
-    """Calls that the service makes: only equality is judged, and what is new has nobody who relies on it."""
-    for name in old.get(word) or {}:
-        was = old.at(word, name)
-        if name not in (new.get(word) or {}):
-            findings.breaking(was, f"`{name}` of `{word}` is gone", "who reads", KEEP, document="old")
-        elif not findings.texts.same((was,), (new.at(word, name),)):
-            what = f"`{name}` of `{word}` changed, which cannot be proven compatible"
-            at = f"{new.pointer}/{word}/{escape(name)}"
-            findings.add(at, what, Verdict.UNPROVABLE, breaks="who reads", instead="keep it, and add a second one")
-    for name in (new.get(word) or {}).keys() - (old.get(word) or {}).keys():
-        findings.add(f"{new.pointer}/{word}/{escape(name)}", f"`{name}` of `{word}` is new", Verdict.COMPATIBLE)
 
 
 Servers = Sequence[dict[str, Any]]

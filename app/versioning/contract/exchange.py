@@ -8,6 +8,7 @@ from app.versioning.contract.members import default_change
 from app.versioning.contract.nodes import TYPES, Located, Node, gather
 from app.versioning.contract.values import written
 
+METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 STYLES = {"path": "simple", "header": "simple", "query": "form", "cookie": "form"}
 IGNORED_HEADERS = {"accept", "content-type", "authorization"}  # OpenAPI says that parameters of these names are ignored
 SCALARS = frozenset({"null", "boolean", "integer", "number", "string"})
@@ -62,10 +63,10 @@ def _compare_parameter(findings: Findings, label: str, old: Located, new: Locate
     for word in ("allowReserved", "allowEmptyValue"):
         if old.get(word) is True and new.get(word) is not True:
             findings.breaking(new, f"{label}: `{word}` is gone", "who sends", "keep accepting what was accepted")
-    _compare_value(findings, label, old, new, "request", may_be_left_out=not was)
+    compare_value(findings, label, old, new, "request", may_be_left_out=not was)
 
 
-def _compare_value(
+def compare_value(
     findings: Findings, label: str, old: Located, new: Located, side: Side, *, may_be_left_out: bool
 ) -> None:
     """A parameter's or a header's value: how it is written, and its schema or its single media type."""
@@ -193,7 +194,7 @@ def _compare_media(findings: Findings, label: str, old: Located, new: Located, s
 
 def compare_replies(findings: Findings, old: Located, new: Located) -> None:
     """Statuses: each there is now must have been promised, by itself, as a range (4XX) or as `default`."""
-    before, after = _replies(old), _replies(new)
+    before, after = replies(old), replies(new)
     for status, now in after.items():
         was = before.get(status) or before.get(f"{status[0]}XX") or before.get("DEFAULT")
         if was is None:
@@ -217,7 +218,7 @@ def compare_replies(findings: Findings, old: Located, new: Located) -> None:
             findings.add(was, what, Verdict.COMPATIBLE, document="old")
 
 
-def _replies(operation: Located) -> dict[str, Located]:
+def replies(operation: Located) -> dict[str, Located]:
     statuses = operation.get("responses") or {}
     return {
         str(status).upper(): operation.at("responses", status).followed()
@@ -244,7 +245,7 @@ def _compare_reply(findings: Findings, label: str, old: Located, new: Located) -
             findings.add(now, f"{title} is always sent now", Verdict.COMPATIBLE)
         if now.get("deprecated") is True and was.get("deprecated") is not True:
             findings.add(now, f"{title} is deprecated now", Verdict.NOTE)
-        _compare_value(findings, title, was, now, "reply", may_be_left_out=False)
+        compare_value(findings, title, was, now, "reply", may_be_left_out=False)
     for name in after.keys() - before.keys() - {"content-type"}:
         findings.add(after[name], f"{label}: header `{name}` is new", Verdict.COMPATIBLE)
     compare_content(findings, label, old, new, "reply")

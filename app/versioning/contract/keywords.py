@@ -2,12 +2,13 @@
 
 from typing import Protocol
 
+from app.versioning.contract.conditions import compare_conditions
 from app.versioning.contract.disjoint import bounds
 from app.versioning.contract.gaps import Gap, Side
 from app.versioning.contract.members import compare_members
 from app.versioning.contract.nodes import Cell, Node
 from app.versioning.contract.texts import Texts
-from app.versioning.contract.values import OPAQUE, divides, finite, is_opaque, written
+from app.versioning.contract.values import divides, finite, written
 
 ANYTHING = frozenset({"", ".*", "^.*$", "^.*", ".*$"})  # patterns that match every text without line breaks, or all
 HINTS = frozenset({"password"})  # formats that say how to show a value, not which values there are
@@ -29,6 +30,7 @@ class Prover(Protocol):
     @property
     def texts(self) -> Texts: ...
     def compare(self, a: Node, b: Node) -> list[Gap]: ...
+    def surely(self, a: Node, b: Node) -> bool: ...
     def note(self, pointer: str, text: str) -> None: ...
 
 
@@ -39,7 +41,7 @@ def article(kind: str) -> str:
 
 def compare(prover: Prover, a: Cell, b: Cell) -> list[Gap]:
     """What a typed cell holds that breaks a keyword of `b`; alternatives and `not` are the caller's."""
-    found = _opaque(prover, a, b)
+    found = compare_conditions(prover, a, b)
     if finite(a) is None and (b.values_of("enum") or b.values_of("const")):
         word = "enum" if b.values_of("enum") else "const"
         what = f"{article(a.only or '')} other than {written(b.values_of(word)[0])}"
@@ -57,37 +59,6 @@ def compare(prover: Prover, a: Cell, b: Cell) -> list[Gap]:
 
 def _gap(a: Cell, b: Cell, keyword: str, what: str, *, proven: bool = True) -> Gap:
     return Gap((), a.where(keyword), b.where(keyword), what, proven)
-
-
-def _opaque(prover: Prover, a: Cell, b: Cell) -> list[Gap]:
-    """Words that are not looked into: A must have the same ones."""
-    found = []
-    for type_, words in OPAQUE:
-        if type_ not in (None, a.only):
-            continue
-        for part in b.parts:
-            if not is_opaque(part, words) or part.raw[words[0]] is True:
-                continue
-            equals = any(
-                words[0] in mine.raw
-                and all((word in mine.raw) == (word in part.raw) for word in words)
-                and all(prover.texts.same((mine.at(word),), (part.at(word),)) for word in words if word in part.raw)
-                for mine in a.parts
-            )
-            if words[0].startswith("unevaluated"):
-                equals = equals and _all_declared(a, b, words[0])
-            if not equals:
-                what = f"what `{words[0]}` asks for"
-                found.append(Gap((), a.where(words[0]), f"{part.pointer}/{words[0]}", what, proven=False))
-    return found
-
-
-def _all_declared(a: Cell, b: Cell, word: str) -> bool:
-    """Whether `b` names every member that a closed `a` can have, so that none is unevaluated there."""
-    plain = not any(
-        keyword in part.raw for part in a.parts for keyword in ("anyOf", "oneOf", "patternProperties", "if")
-    )
-    return word == "unevaluatedProperties" and plain and a.declared.keys() <= b.declared.keys()
 
 
 def _numbers(a: Cell, b: Cell) -> list[Gap]:

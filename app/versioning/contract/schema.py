@@ -86,6 +86,7 @@ class Inclusion:
     _trails: dict[Pair, dict[tuple[str, str, str, bool], Trail]] = field(default_factory=dict)
     _waiting: list[Pair] = field(default_factory=list)
     _asking: Pair = NOBODY
+    _bare: "Inclusion | None" = None
     _open: set[tuple[frozenset[int], str | None, int]] = field(default_factory=set)
 
     def gaps(self, a: Node, b: Node) -> list[Gap]:
@@ -122,6 +123,14 @@ class Inclusion:
             self._waiting.append(pair)
         self._users.setdefault(pair, set()).add(self._asking)
         return []
+
+    def surely(self, a: Node, b: Node) -> bool:
+        """Whether every instance of `a` is one of `b`, as bare schemas: for parts of a schema that no one sends."""
+        if self.side is None:
+            return not self.compare(a, b)
+        if self._bare is None:
+            self._bare = Inclusion(None, self.texts, self.budget)
+        return not self._bare.gaps(a, b)
 
     def _settle(self) -> list[Pair]:
         """Looks at what waits until no answer changes any more; what failed."""
@@ -277,7 +286,7 @@ class Inclusion:
 
     def _apart(self, a: Cell, other: Located) -> bool:
         """Whether nothing in the cell is valid under the other schema: by their words, or because A excludes it too."""
-        return apart(a, gather((other,))) or any(not self.compare((other,), (mine,)) for mine in a.excluded)
+        return apart(a, gather((other,))) or any(self.surely((other,), (mine,)) for mine in a.excluded)
 
 
 def _pointer(node: Node) -> str:
