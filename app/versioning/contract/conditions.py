@@ -42,9 +42,11 @@ def _judged(prover: Prover, a: Cell, part: Located) -> Iterator[tuple[str, bool]
         if type_ in (None, a.only) and is_opaque(part, words) and part.raw[words[0]] is not True:
             yield words[0], _written_alike(prover, a, part, words)
     if "if" in part.raw:
-        yield "if", _keeps_condition(prover, a, part)
+        yield "then" if "then" in part.raw else "if", _keeps_consequence(prover, a, part)
+        yield "else" if "else" in part.raw else "if", _keeps_alternative(prover, a, part)
     if a.only == "array" and "contains" in part.raw:
-        yield "contains", _holds_enough(prover, a, part) and _holds_few(prover, a, part)
+        yield "minContains" if "minContains" in part.raw else "contains", _holds_enough(prover, a, part)
+        yield "maxContains" if "maxContains" in part.raw else "contains", _holds_few(prover, a, part)
     if a.only == "object":
         if "propertyNames" in part.raw:
             yield "propertyNames", _names_fit(prover, a, part.at("propertyNames"))
@@ -78,16 +80,28 @@ def _all_declared(a: Cell, part: Located, word: str) -> bool:
     return word == "unevaluatedProperties" and plain and a.declared.keys() <= (gather((part,)).declared.keys())
 
 
-def _keeps_condition(prover: Prover, a: Cell, part: Located) -> bool:
-    """What of A meets the condition is under `then`, and all the rest under `else`; A may have the same condition."""
+def _keeps_consequence(prover: Prover, a: Cell, part: Located) -> bool:
+    """What of A meets the condition is under `then`; A may have the same condition."""
     condition = part.at("if")
-    mine = [own for own in a.parts if "if" in own.raw and prover.texts.same((own.at("if"),), (condition,))]
-    then = (*a.parts, condition, *(own.at("then") for own in mine if "then" in own.raw))
-    otherwise = (*a.parts, *(own.at("else") for own in mine if "else" in own.raw))
-    kept = "then" not in part.raw or apart(a, gather((condition,))) or prover.surely(then, (part.at("then"),))
-    return kept and (
-        "else" not in part.raw or prover.surely(otherwise, (part.at("else"),)) or prover.surely(a.parts, (condition,))
-    )
+    if "then" not in part.raw or apart(a, gather((condition,))):
+        return True
+    return prover.surely((*a.parts, condition, *_own(prover, a, condition, "then")), (part.at("then"),))
+
+
+def _keeps_alternative(prover: Prover, a: Cell, part: Located) -> bool:
+    """What of A does not meet the condition is under `else`; where all of it does, there is nothing to keep."""
+    condition = part.at("if")
+    if "else" not in part.raw or prover.surely(a.parts, (condition,)):
+        return True
+    return prover.surely((*a.parts, *_own(prover, a, condition, "else")), (part.at("else"),))
+
+
+def _own(prover: Prover, a: Cell, condition: Located, word: str) -> list[Located]:
+    return [
+        own.at(word)
+        for own in a.parts
+        if "if" in own.raw and word in own.raw and prover.texts.same((own.at("if"),), (condition,))
+    ]
 
 
 def _holds_enough(prover: Prover, a: Cell, part: Located) -> bool:

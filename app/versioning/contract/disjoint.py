@@ -9,6 +9,7 @@ from app.versioning.contract.values import admits, finite
 DEEPEST = 4  # members within members that are looked at
 
 
+@lru_cache(maxsize=MOST_KEPT)
 def apart(a: Cell, b: Cell, level: int = 0) -> bool:
     """Whether a typed cell without alternatives shares no instance with another cell of any form."""
     cells = b.spread

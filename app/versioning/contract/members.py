@@ -35,7 +35,7 @@ def compare_members(prover: Prover, a: Cell, b: Cell) -> list[Gap]:
             found += _meaning(prover, a, b, name)
     for name in sorted(theirs - mine):
         source = a.other_members if name in a.declared else a.member(name)
-        if source or side is None:
+        if source or side is None or name in a.required:
             found += _named(prover.compare(source, b.member(name)), name, a, b)
         # Otherwise nothing was said about the member, and nobody sent it on the strength of that.
     return found + _patterned(prover, a, b) + _others(prover, a, b)

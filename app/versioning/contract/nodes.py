@@ -103,6 +103,10 @@ class Group:
     exactly_one: bool
     source: Located
 
+    @property
+    def word(self) -> str:
+        return "oneOf" if self.exactly_one else "anyOf"
+
 
 @dataclass(frozen=True, eq=False)
 class Cell:

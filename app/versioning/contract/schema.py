@@ -8,12 +8,13 @@ once at most, from yes to no, so that a whole document is judged in a few looks 
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from app.versioning.contract import keywords
 from app.versioning.contract.disjoint import apart, empty
 from app.versioning.contract.gaps import Gap, Pair, Side
 from app.versioning.contract.members import discriminator_change, gone
-from app.versioning.contract.nodes import Cell, Group, Located, Node, gather, key_of
+from app.versioning.contract.nodes import Cell, Group, Located, Node, gather, is_number, key_of
 from app.versioning.contract.texts import Texts
 from app.versioning.contract.values import admits, finite, written
 
@@ -206,7 +207,7 @@ class Inclusion:
                 found += shortest[0] if shortest else []
         return found
 
-    def _listed(self, a: Cell, values: list[object], b: Cell) -> list[Gap]:
+    def _listed(self, a: Cell, values: list[Any], b: Cell) -> list[Gap]:
         """A cell of a few values: each is tried."""
         if a.only == "null" and "null" not in b.types:
             return [Gap((), a.where("type"), b.where("type"), "null")] if values else []
@@ -215,7 +216,7 @@ class Inclusion:
         refused = [value for value, answer in answers if answer is False]
         unclear = [value for value, answer in answers if answer is None]
         word = "enum" if a.values_of("enum") or b.values_of("enum") else "const"
-        place = (a.where(word), b.where(word if b.values_of(word) else "type"))
+        place = (a.where(word), b.where(word if b.values_of(word) else _bound(b, refused)))
         if refused:
             if a.only not in ("null", "boolean") or len(refused) == 1:
                 listed = ", ".join(map(written, refused[:5])) + (", ..." if len(refused) > 5 else "")
@@ -258,9 +259,14 @@ class Inclusion:
         return found
 
     def _alternatives(self, a: Cell, group: Group) -> list[Gap]:
+        if any(
+            self.texts.same((own.at(group.word),), (group.source.at(group.word),))
+            for own in a.parts
+            if group.word in own.raw
+        ):
+            return []  # the same alternatives stand in A, which every instance of the cell satisfies
         possible = [branch for branch in group.branches if not apart(a, gather((branch,)))]
-        word = "oneOf" if group.exactly_one else "anyOf"
-        pointer = f"{group.source.pointer}/{word}"
+        pointer = f"{group.source.pointer}/{group.word}"
         if not possible:
             return [
                 Gap((), a.pointer, pointer, f"{keywords.article(a.only or '')} of a kind that no alternative takes")
@@ -287,6 +293,15 @@ class Inclusion:
     def _apart(self, a: Cell, other: Located) -> bool:
         """Whether nothing in the cell is valid under the other schema: by their words, or because A excludes it too."""
         return apart(a, gather((other,))) or any(self.surely((other,), (mine,)) for mine in a.excluded)
+
+
+def _bound(cell: Cell, refused: list[Any]) -> str:
+    """The keyword that refuses values which are not listed: of numbers beyond a bound that bound, else the type."""
+    bounds = (("maximum", cell.maximum, 1), ("minimum", cell.minimum, -1))
+    for word, bound, sign in bounds:
+        if bound and any(is_number(value) and value * sign >= bound[0] * sign for value in refused):
+            return word if cell.values_of(word) else f"exclusive{word.capitalize()}"
+    return "type"
 
 
 def _pointer(node: Node) -> str:
