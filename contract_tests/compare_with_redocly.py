@@ -17,18 +17,16 @@ import typer
 from app.versioning.contract import compatible, diff, normalise
 from contract_tests.corpus import Case, cases
 
-NODE = Path(__file__).parent / "node"
-REDOCLY = "@redocly/cli@2.77.0"
+REDOCLY = Path(__file__).parent / "node" / "node_modules" / ".bin" / "redocly"  # the version that package.json pins
 
 
 def redocly_says(case: Case, folder: Path) -> str:
     """compatible, breaking, or failed when it gives no answer."""
     for name, document in (("old", case.old), ("new", case.new)):
         (folder / f"{name}.json").write_text(json.dumps(document), encoding="utf-8")
-    command = ["npx", "--no-install", REDOCLY, "diff", str(folder / "old.json"), str(folder / "new.json")]
-    run = subprocess.run(
-        [*command, "--format", "json"], cwd=NODE, capture_output=True, text=True, timeout=60, check=False
-    )
+    # Not from the folder of our linter's redocly.yaml: with any configuration Redocly's own rules for changes are off.
+    command = [str(REDOCLY), "diff", "old.json", "new.json", "--format", "json"]
+    run = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
     try:
         answer: dict[str, Any] = json.loads(run.stdout)
     except ValueError:
