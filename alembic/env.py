@@ -2,15 +2,15 @@
 
 from alembic import context
 
+from app.adoption import models
 from app.db import Database
-from app.domain.models import Base
 from app.settings import Settings
 
 
 def run(connection):
     context.configure(
         connection=connection,
-        target_metadata=Base.metadata,
+        target_metadata=models.Base.metadata,
         render_as_batch=True,  # SQLite cannot ALTER: Alembic copies the table instead
         compare_type=True,
         compare_server_default=True,

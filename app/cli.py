@@ -18,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.api import VERSIONS
 from app.cli_contract import contract_app
+from app.cli_versions import versions_app
 from app.db import Database, DatabaseUnavailable, migrations
 from app.domain import transfer, users
 from app.domain.errors import DomainError
@@ -26,6 +27,7 @@ from app.domain.passwords import PasswordHasher
 from app.domain.transfer import DumpError
 from app.main import create_app, open_database
 from app.settings import Settings, SettingsError, describe_settings, load_settings
+from app.versioning import LifecycleError
 
 app = typer.Typer(
     name="tandem",
@@ -41,11 +43,12 @@ users_app = typer.Typer(help="Accounts, without the API.", no_args_is_help=True)
 app.add_typer(db_app, name="db")
 app.add_typer(users_app, name="users")
 app.add_typer(contract_app, name="contract")
+app.add_typer(versions_app, name="versions")
 
 stdout = Console(soft_wrap=True)
 stderr = Console(stderr=True, soft_wrap=True, highlight=False)
 
-EXPECTED = (SettingsError, DatabaseUnavailable, DumpError, DomainError, CommandError)
+EXPECTED = (SettingsError, LifecycleError, DatabaseUnavailable, DumpError, DomainError, CommandError)
 
 
 def main() -> None:

@@ -11,9 +11,11 @@ from anyio.to_thread import current_default_thread_limiter
 from fastapi import FastAPI
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.adoption import ledger
+from app.adoption.plan import Watch
 from app.api import VERSIONS, unversioned
 from app.api.problems import PROBLEM_TYPES, of_database_error, of_domain_error
-from app.api.services import Services
+from app.api.services import Services, client_of_token
 from app.db import Database, migrations
 from app.domain.accounts import Accounts
 from app.domain.errors import DomainError
@@ -21,7 +23,9 @@ from app.domain.passwords import PasswordHasher
 from app.domain.tokens import AccessTokens
 from app.logs import configure_logging
 from app.settings import Settings, load_settings
-from app.versioning import Installation, install
+from app.versioning import ApiVersion, Installation, install, registry
+from app.versioning.registry import with_dates
+from app.versioning.usage import Counts
 
 _INFO = {
     "servers": [{"url": "/", "description": "The server this document came from."}],
@@ -41,6 +45,13 @@ def open_database(settings: Settings) -> Database:
     )
 
 
+def served_versions(settings: Settings) -> tuple[ApiVersion, ...]:
+    """The versions with the dates of this deployment. LifecycleError when they contradict each other."""
+    versions = with_dates(VERSIONS, settings.lifecycle_dates)
+    registry.check(versions)
+    return versions
+
+
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The application, ready to serve. Without `settings` they are loaded; SettingsError when they are refused."""
     settings = settings or load_settings()
@@ -57,11 +68,18 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         cursor_key=hmac.digest(secret.encode(), b"tandem list cursor", hashlib.sha256),
     )
 
+    versions = served_versions(settings)
+
+    def store_usage(counts: Counts) -> None:
+        with database.write() as session:
+            ledger.store(session, counts)
+
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         # As many threads as connections: a thread that runs never waits for the pool.
         current_default_thread_limiter().total_tokens = settings.database_pool_size
-        yield
+        async with installed.ledger, Watch(database, installed.schedule, settings.lifecycle_refresh_seconds):
+            yield
         database.close()
 
     app = FastAPI(
@@ -77,16 +95,16 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(
         unversioned.build_router(
             database,
-            versions=VERSIONS,
+            versions=versions,
             problem_types=PROBLEM_TYPES,
             schema_revision=migrations.head(),
             docs_enabled=settings.docs_enabled,
         )
     )
-    app.state.documents = install(
+    installed = install(
         app,
         Installation(
-            versions=VERSIONS,
+            versions=versions,
             translate={DomainError: of_domain_error, SQLAlchemyError: of_database_error},
             info=_INFO,
             allowed_hosts=settings.allowed_hosts,
@@ -96,6 +114,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             max_body_bytes=settings.max_body_bytes,
             strict_transport=settings.production,
             docs_enabled=settings.docs_enabled,
+            identify=client_of_token,
+            store_usage=store_usage,
+            flush_seconds=settings.usage_flush_seconds,
         ),
     )
+    app.state.installed = installed
+    app.state.documents = installed.documents
     return app

@@ -4,13 +4,24 @@ Sources in order of precedence: keyword arguments, environment variables, the fi
 directory, the defaults below. Every field is documented in `.env.example` and the README; a test says so.
 """
 
+import json
 import os
 import secrets
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from dotenv import dotenv_values
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
@@ -23,6 +34,15 @@ CommaSeparated = Annotated[tuple[str, ...], NoDecode]
 
 class SettingsError(Exception):
     """A setting that Tandem refuses to start with; the message is one line and says what to do."""
+
+
+class VersionDates(BaseModel):
+    """The dates of a version that a deployment may set; what is not given stays as declared."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    deprecated: AwareDatetime | None = None
+    sunset: AwareDatetime | None = None
 
 
 class Settings(BaseSettings):
@@ -71,6 +91,19 @@ class Settings(BaseSettings):
     cors_allow_credentials: bool = Field(False, description="let browsers send credentials; refused with origin *")
     docs_enabled: bool = Field(True, description="serve the portal, the docs pages and the OpenAPI documents")
 
+    lifecycle: dict[str, VersionDates] = Field(
+        {}, description='other dates than the code declares, as JSON: {"v1": {"sunset": "2028-11-20T00:00:00Z"}}'
+    )
+    lifecycle_refresh_seconds: float = Field(
+        2, ge=0.1, le=5, description="how soon every worker knows of a brownout that was planned or stopped, seconds"
+    )
+    usage_flush_seconds: float = Field(
+        10,
+        ge=0.1,
+        le=3600,
+        description="how often a worker writes what it counted, and loses at most when killed, seconds",
+    )
+
     log_format: Literal["console", "json"] | None = Field(
         None, description="console or json; by default json in production, console in development"
     )
@@ -112,6 +145,11 @@ class Settings(BaseSettings):
         if self.cors_allow_credentials and "*" in self.cors_origins:
             raise ValueError("CORS_ORIGINS=* with CORS_ALLOW_CREDENTIALS=true lets every site act as the user")
         return self
+
+    @property
+    def lifecycle_dates(self) -> dict[str, dict[str, datetime | None]]:
+        """The dates given for each version."""
+        return {name: dates.model_dump(exclude_unset=True) for name, dates in self.lifecycle.items()}
 
     @property
     def production(self) -> bool:
@@ -200,6 +238,8 @@ def describe_settings(settings: Settings) -> list[tuple[str, str, str]]:
             value = settings.masked_database_url
         elif field == "log_format":
             value = "json" if settings.logs_json else "console"
+        elif isinstance(value, dict):
+            value = json.dumps({key: inner.model_dump(mode="json", exclude_unset=True) for key, inner in value.items()})
         elif isinstance(value, tuple):
             value = ",".join(value)
         elif isinstance(value, bool):

@@ -63,7 +63,13 @@ def settings(database_url: str) -> Settings:
 
 def make_settings(database_url: str, **changes: object) -> Settings:
     """Settings for tests: quick hashes."""
-    values = {"database_url": database_url, "secret_key": SECRET, "bcrypt_rounds": 4, "log_level": "WARNING"}
+    values = {
+        "database_url": database_url,
+        "secret_key": SECRET,
+        "bcrypt_rounds": 4,
+        "log_level": "WARNING",
+        "usage_flush_seconds": 3600,  # nothing but the request under test speaks to the database
+    }
     return Settings.model_validate({**values, **changes})
 
 

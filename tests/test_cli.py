@@ -35,6 +35,8 @@ COMMANDS = {
     ("db",): "migrations",
     ("db", "upgrade"): "Bring the schema forward",
     ("db", "downgrade"): "Take the schema back",
+    ("versions",): "How versions live and end.",
+    ("versions", "list"): "Show every version with its dates",
     ("contract",): "What the OpenAPI documents promise",
     ("contract", "diff"): "Compare two OpenAPI",
     ("contract", "check"): "Compare what is served with what was released",
@@ -246,7 +248,7 @@ def test_db_check_fails_on_drift(there):
 
 def test_db_by_steps(there):
     """`downgrade` and `upgrade` take relative revisions."""
-    assert tandem("db", "downgrade", "-1", **there) == (0, f"at nothing, newest is {HEAD}\n", "")
+    assert tandem("db", "downgrade", "-1", **there) == (0, f"at 0001, newest is {HEAD}\n", "")
     assert tandem("db", "upgrade", "+1", **there) == (0, f"at {HEAD} (newest)\n", "")
 
 

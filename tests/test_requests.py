@@ -200,7 +200,7 @@ def test_one_log_line_a_request(live_server, live):
         line = log_line(live_server, request_id)
         assert {name: line[name] for name in values} == values
         assert line["duration_ms"] >= 0
-        assert set(line) == {*values, "duration_ms", "request_id", "event", "level", "logger", "timestamp"}
+        assert set(line) == {*values, "client", "duration_ms", "request_id", "event", "level", "logger", "timestamp"}
     text = live_server.log.read_text()
     for value in (secret, secret.replace(" ", "%20"), secret.replace(" ", "+"), marker, email, *tokens):
         assert value not in text
@@ -534,7 +534,7 @@ def test_versions(nowhere):
         assert reply.status_code == 200, f"/versions: {reply.text}"
         found = reply.json()["versions"]
         assert [(one["name"], one["status"], one["base"]) for one in found] == [
-            ("v1", "frozen", "/v1"),
+            ("v1", "deprecated", "/v1"),
             ("v2", "current", "/v2"),
         ]
         for one in found:

@@ -31,6 +31,13 @@ _DOMAIN_TYPES = (
     ProblemType("user-not-found", 404, "User Not Found", "There is no user with this id."),
     ProblemType("post-not-found", 404, "Post Not Found", "There is no post with this id, or it is another's draft."),
     ProblemType("vote-not-found", 404, "Vote Not Found", "There is no vote of yours on this post to take back."),
+    ProblemType("client-not-found", 404, "Client Not Found", "No API client that you may see is registered under it."),
+    ProblemType(
+        "client-id-taken", 409, "Client Id Taken", "An API client is registered under this id; choose another."
+    ),
+    ProblemType(
+        "administrators-only", 403, "Administrators Only", "The operation is for administrators of this service."
+    ),
     ProblemType("email-taken", 409, "E-mail Taken", "An account with this e-mail exists; case makes no difference."),
     ProblemType("already-voted", 409, "Already Voted", "You have voted for this post; a vote counts once."),
     ProblemType("conflict", 409, "Conflict", "The request contradicts what is stored. Read it again, then retry."),

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated
 
+from anyio.to_thread import run_sync
 from fastapi import Depends, Request
 
+from app.adoption import clients
 from app.db import Database
 from app.domain import errors
 from app.domain.accounts import Accounts
@@ -48,4 +50,34 @@ async def verified_claims(request: Request, token: str | None) -> Claims:
         raise errors.unauthenticated()
     claims = (await get_services(request)).tokens.verify(token)
     request.state.user_id = claims.user_id
+    if claims.client_id is not None:
+        request.state.client_id = claims.client_id
     return claims
+
+
+def client_of_token(request: Request) -> str | None:
+    """The registered client whose token is sent, for requests that no route of ours has looked at; None without."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        return None
+    services: Services = request.app.state.services
+    try:
+        return services.tokens.verify(token).client_id
+    except errors.DomainError:
+        return None
+
+
+async def registered_client(request: Request, client_id: str | None) -> str | None:
+    """The id that a login names, if a client is registered under it; another is ignored, as it always was."""
+    if client_id is None:
+        return None
+    database = await get_database(request)
+
+    def look_up() -> str | None:
+        with database.read() as connection:
+            return clients.known(connection, client_id)
+
+    found = await run_sync(look_up)
+    if found is not None:
+        request.state.client_id = found
+    return found

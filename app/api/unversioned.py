@@ -1,4 +1,4 @@
-"""What lies outside the versions: the front page, discovery, explanations of problems, health."""
+"""What lies outside the versions: the front page, explanations of problems, health."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -54,11 +54,6 @@ def build_router(
             return JSONResponse(content, problem.status, problem.headers, "application/problem+json")
         return JSONResponse({"status": "ok"})
 
-    @router.get("/versions")
-    async def list_versions() -> Response:
-        """The versions served, and where each is described."""
-        return JSONResponse({"versions": [_described(version) for version in versions]})
-
     @router.get("/problems/{code}")
     async def explain_problem(code: str) -> Response:
         """What a problem's `type` leads to."""
@@ -91,17 +86,6 @@ def _front_page(versions: Sequence[ApiVersion], base_url: str) -> Response:
         '<p>Health: <a href="/livez">/livez</a>, <a href="/readyz">/readyz</a>. '
         'Versions as JSON: <a href="/versions">/versions</a>.</p>',
     )
-
-
-def _described(version: ApiVersion) -> dict[str, str]:
-    return {
-        "name": version.name,
-        "status": version.status,
-        "summary": version.summary,
-        "base": version.prefix,
-        "openapi": f"{version.prefix}/openapi.json",
-        "docs": f"{version.prefix}/docs",
-    }
 
 
 def _page(title: str, body: str) -> Response:

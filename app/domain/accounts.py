@@ -30,7 +30,15 @@ class Accounts:
 
         return await run_sync(create, await self.hasher.hash(password))
 
-    async def log_in(self, *, email: str, password: str, lifetime: timedelta, refreshable: bool = False) -> Login:
+    async def log_in(
+        self,
+        *,
+        email: str,
+        password: str,
+        lifetime: timedelta,
+        refreshable: bool = False,
+        client_id: str | None = None,
+    ) -> Login:
         """Begin a session of this `lifetime`, with a refresh token if wanted.
 
         DomainError FORBIDDEN `invalid-credentials`: the same, and after the same time, for an unknown e-mail, a
@@ -47,7 +55,7 @@ class Accounts:
                     raise errors.invalid_credentials()  # changed, or the account deleted, while this one was hashing
                 if new_hash is not None:
                     users.set_password_hash(session, user_id, new_hash)
-                return sessions.begin(session, user_id, lifetime, refreshable=refreshable)
+                return sessions.begin(session, user_id, lifetime, refreshable=refreshable, client_id=client_id)
 
         found = await run_sync(look_up)
         fits, new_hash = await self.hasher.verify(password, found.password_hash if found else None)

@@ -48,6 +48,7 @@ class LoginSession(Base):
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     user_id: Mapped[int] = mapped_column(Id, ForeignKey("users.id", ondelete="CASCADE"), index=True)
     only_token: Mapped[str | None] = mapped_column(String(32))  # after a password change: the one that is still good
+    client_id: Mapped[str | None] = mapped_column(String(64))  # the registered client that opened it
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
 

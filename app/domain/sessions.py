@@ -29,6 +29,7 @@ class Login(NamedTuple):
 
     user_id: int
     session_id: str
+    client_id: str | None  # the registered client it was opened with
     refresh_token: str | None
 
 
@@ -44,14 +45,23 @@ def authenticate(connection: Connection, claims: Claims) -> int:
     return int(user_id)
 
 
-def begin(session: Session, user_id: int, lifetime: timedelta, *, refreshable: bool) -> Login:
+def begin(
+    session: Session, user_id: int, lifetime: timedelta, *, refreshable: bool, client_id: str | None = None
+) -> Login:
     """Open a session that ends by itself after `lifetime`; the user's sessions that ran out are cleared away."""
     moment = now()
     session.execute(delete(sessions).where(sessions.c.user_id == user_id, sessions.c.expires_at < moment))
-    login = LoginSession(id=secrets.token_hex(16), user_id=user_id, created_at=moment, expires_at=moment + lifetime)
+    login = LoginSession(
+        id=secrets.token_hex(16),
+        user_id=user_id,
+        client_id=client_id,
+        created_at=moment,
+        expires_at=moment + lifetime,
+    )
     session.add(login)
     session.flush()
-    return Login(user_id, login.id, _issue_refresh_token(session, login.id, lifetime) if refreshable else None)
+    refresh_token = _issue_refresh_token(session, login.id, lifetime) if refreshable else None
+    return Login(user_id, login.id, client_id, refresh_token)
 
 
 def _issue_refresh_token(session: Session, session_id: str, lifetime: timedelta) -> str:
@@ -73,10 +83,12 @@ def refresh(session: Session, session_id: str, token: str, lifetime: timedelta) 
     """
     moment = now()
     # The session's row first, as whatever ends it does.
-    user_id = session.scalar(select(sessions.c.user_id).where(sessions.c.id == session_id).with_for_update())
+    opened = session.execute(
+        select(sessions.c.user_id, sessions.c.client_id).where(sessions.c.id == session_id).with_for_update()
+    ).first()
     by_hash = refresh_tokens.c.token_hash == _hash(token)
     found = session.execute(select(refresh_tokens.c.used_at, refresh_tokens.c.expires_at).where(by_hash)).first()
-    if user_id is None or found is None:
+    if opened is None or found is None:
         return None
     if found.used_at is not None:
         if moment - found.used_at > REUSE_TOLERANCE:
@@ -89,7 +101,7 @@ def refresh(session: Session, session_id: str, token: str, lifetime: timedelta) 
         delete(refresh_tokens).where(refresh_tokens.c.session_id == session_id, refresh_tokens.c.expires_at < moment)
     )
     session.execute(update(sessions).where(sessions.c.id == session_id).values(expires_at=moment + lifetime))
-    return Login(user_id, session_id, _issue_refresh_token(session, session_id, lifetime))
+    return Login(opened.user_id, session_id, opened.client_id, _issue_refresh_token(session, session_id, lifetime))
 
 
 def session_of_refresh_token(connection: Connection, token: str) -> str | None:

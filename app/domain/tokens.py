@@ -22,6 +22,7 @@ class Claims:
     user_id: int
     session_id: str
     token_id: str
+    client_id: str | None = None  # the registered client that obtained it (RFC 9068, section 2.2)
 
 
 class AccessTokens:
@@ -32,7 +33,7 @@ class AccessTokens:
         self.lifetime = lifetime
         self._jwt = jwt.PyJWT(options={"enforce_minimum_key_length": True})
 
-    def issue(self, user_id: int, session_id: str) -> str:
+    def issue(self, user_id: int, session_id: str, client_id: str | None = None) -> str:
         issued = int(now().timestamp())
         payload: dict[str, Any] = {
             "sub": str(user_id),
@@ -41,6 +42,8 @@ class AccessTokens:
             "iat": issued,
             "exp": issued + int(self.lifetime.total_seconds()),
         }
+        if client_id is not None:
+            payload["client_id"] = client_id
         return self._jwt.encode(payload, self._secret, algorithm=_ALGORITHM)
 
     def verify(self, token: str) -> Claims:
@@ -58,4 +61,7 @@ class AccessTokens:
             raise errors.unauthenticated()
         if len(subject) > 19 or not 1 <= int(subject) <= _MAXIMUM_ID:
             raise errors.unauthenticated()
-        return Claims(int(subject), session, token_id)
+        client_id = payload.get("client_id")
+        if not isinstance(client_id, str | None):
+            raise errors.unauthenticated()
+        return Claims(int(subject), session, token_id, client_id)

@@ -4,16 +4,25 @@ A version is one `ApiVersion`; `install(app, …)` serves a set of them from one
 `/<name>`, one OpenAPI document and docs page each, and every failure in the version's own form.
 """
 
-from app.versioning.install import Installation, install
+from app.versioning.brownouts import Brownout
+from app.versioning.install import Installation, Installed, install
+from app.versioning.migration import Difference, Migration, OperationMap
 from app.versioning.problems import FieldError, Problem, ProblemType
+from app.versioning.registry import LifecycleError
 from app.versioning.reply import Reply
 from app.versioning.version import ApiVersion, ErrorFormat
 
 __all__ = [
     "ApiVersion",
+    "Brownout",
+    "Difference",
     "ErrorFormat",
     "FieldError",
     "Installation",
+    "Installed",
+    "LifecycleError",
+    "Migration",
+    "OperationMap",
     "Problem",
     "ProblemType",
     "Reply",

@@ -1,6 +1,7 @@
 """Serving a set of versions from one FastAPI application."""
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,15 +15,21 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.routing import compile_path
 
-from app.versioning import problems
+from app.versioning import discovery, problems, registry
+from app.versioning.brownouts import Schedule
 from app.versioning.docs import ASSETS_PATH, assets, docs_page
 from app.versioning.middleware import Boundary, RequestContext, version_of
-from app.versioning.openapi import build_document
+from app.versioning.openapi import build_document, routes_of
 from app.versioning.problems import Problem
+from app.versioning.registry import LifecycleError
+from app.versioning.usage import FLUSH_SECONDS, Call, Counts, Ledger
 from app.versioning.version import ApiVersion
 
 # What a browser's script may read beside the body.
-_EXPOSED_HEADERS = ("X-Request-ID", "Server-Timing", "Location", "Link", "ETag", "Retry-After", "WWW-Authenticate")
+_EXPOSED_HEADERS = (
+    *("X-Request-ID", "Server-Timing", "Location", "Link", "ETag", "Retry-After", "WWW-Authenticate"),
+    *("API-Version", "Deprecation", "Sunset", "Brownout"),
+)
 
 
 @dataclass(frozen=True)
@@ -43,28 +50,66 @@ class Installation:
     max_body_bytes: int = 1024 * 1024
     strict_transport: bool = False
     docs_enabled: bool = True
+    identify: Callable[[Request], str | None] = lambda _: None  # the registered client whose token is sent
+    store_usage: Callable[[Counts], None] = lambda _: None  # see Ledger
+    flush_seconds: float = FLUSH_SECONDS
+    observers: Sequence[Callable[[Call], None]] = ()
 
 
-def install(app: FastAPI, installation: Installation) -> dict[str, dict[str, Any]]:
-    """Add the versions' routes, documents, docs pages, error handling and middleware to `app`.
+@dataclass(frozen=True)
+class Installed:
+    """What the kernel hands back: the documents by version name, the brownouts, and the ledger to be entered."""
 
-    Call it after the application's own routes are there. Returns the documents by version name. Raises ValueError
-    for versions that contradict each other: what is wrong shows at boot, not at the first request.
+    documents: Mapping[str, dict[str, Any]]
+    schedule: Schedule
+    ledger: Ledger
+
+
+def install(app: FastAPI, installation: Installation) -> Installed:
+    """Add the versions' routes, documents, docs pages, discovery, error handling and middleware to `app`.
+
+    Call it after the application's own routes are there, and enter the ledger in the application's lifespan. Raises
+    LifecycleError for versions that contradict each other: what is wrong shows at boot, not at the first request.
     """
     versions = installation.versions
-    names = [version.name for version in versions]
-    if len(set(names)) != len(names):
-        raise ValueError(f"two versions have the same name: {', '.join(names)}")
+    registry.check(versions)
     for version in versions:
         app.include_router(version.router, prefix=version.prefix)
+    _refuse_routes_without_version(app, versions)
     documents = {version.name: build_document(app, version, installation.info) for version in versions}
+    schedule = Schedule({version.name: version.brownouts for version in versions})
+    ledger = Ledger(documents, installation.store_usage, installation.flush_seconds)
+    app.include_router(discovery.build_router(versions, schedule, docs_enabled=installation.docs_enabled))
     if installation.docs_enabled:
         for version in versions:
             _serve_document(app, version, documents[version.name])
         app.mount(ASSETS_PATH, assets())
     _handle_errors(app, installation)
-    _add_middleware(app, installation)
-    return documents
+    _add_middleware(app, installation, schedule, [ledger.note, *installation.observers])
+    return Installed(documents, schedule, ledger)
+
+
+def _refuse_routes_without_version(app: FastAPI, versions: Sequence[ApiVersion]) -> None:
+    for context in iter_route_contexts(app.routes):
+        if getattr(context, "include_in_schema", False) and version_of(context.path or "", versions) is None:
+            raise LifecycleError(
+                f"{context.path} is in no version: put it into a version's router, or set include_in_schema=False"
+            )
+
+
+def _templates(app: FastAPI, versions: Sequence[ApiVersion]) -> Callable[[str, str], str | None]:
+    """A function that gives the path template that a method and path are served by; None for none."""
+    served: list[tuple[re.Pattern[str], set[str], str]] = [
+        (compile_path(context.path)[0], set(context.methods or ()), context.path)
+        for version in versions
+        for context in routes_of(app, version)
+        if context.path
+    ]
+
+    def template_of(method: str, path: str) -> str | None:
+        return next((known for pattern, methods, known in served if method in methods and pattern.match(path)), None)
+
+    return template_of
 
 
 def _serve_document(app: FastAPI, version: ApiVersion, document: dict[str, Any]) -> None:
@@ -108,6 +153,8 @@ def _handle_errors(app: FastAPI, installation: Installation) -> None:
 
     async def on_http_exception(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
+        if error.status_code == 405 and request.method == "OPTIONS":
+            return Response(status_code=204, headers={"Allow": allowed_methods(request.scope["path"])})
         if error.status_code == 405:
             # Mounted applications, which have no methods, name their own.
             allow = {"Allow": allowed_methods(request.scope["path"]) or (error.headers or {}).get("Allow", "GET, HEAD")}
@@ -135,11 +182,16 @@ def _handle_errors(app: FastAPI, installation: Installation) -> None:
         app.add_exception_handler(type_, on_error)
 
 
-def _add_middleware(app: FastAPI, installation: Installation) -> None:
+def _add_middleware(
+    app: FastAPI, installation: Installation, schedule: Schedule, observers: Sequence[Callable[[Call], None]]
+) -> None:
     """From the inside out: what is added last is the outermost."""
     app.add_middleware(
         Boundary,
         versions=installation.versions,
+        schedule=schedule,
+        identify=installation.identify,
+        template_of=_templates(app, installation.versions),
         render=_render(installation),
         allowed_hosts=installation.allowed_hosts,
         host_free_paths=installation.host_free_paths,
@@ -155,4 +207,10 @@ def _add_middleware(app: FastAPI, installation: Installation) -> None:
             allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
             expose_headers=_EXPOSED_HEADERS,
         )
-    app.add_middleware(RequestContext, versions=installation.versions, strict_transport=installation.strict_transport)
+    app.add_middleware(
+        RequestContext,
+        versions=installation.versions,
+        identify=installation.identify,
+        observers=observers,
+        strict_transport=installation.strict_transport,
+    )

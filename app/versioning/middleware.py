@@ -1,6 +1,7 @@
 """What happens to every request, around the routes: pure ASGI, in two rings.
 
-`RequestContext` is the outermost: it gives the request an id, and every reply its headers and its log line.
+`RequestContext` is the outermost: it gives the request an id, and every reply its headers and its log line, and tells
+whoever counts calls.
 `Boundary` is the innermost: it refuses what must not reach a route, and turns a bug into a 500.
 """
 
@@ -8,6 +9,7 @@ import re
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from urllib.parse import unquote_to_bytes
 
 import structlog
@@ -17,8 +19,10 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.versioning import problems
+from app.versioning import lifecycle, problems
+from app.versioning.brownouts import Schedule
 from app.versioning.problems import FieldError, Problem
+from app.versioning.usage import ANONYMOUS, MOST_BODY_BYTES, Call, Client, client_of
 from app.versioning.version import ApiVersion
 
 _WELL_FORMED_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
@@ -33,29 +37,43 @@ log = structlog.stdlib.get_logger("tandem.request")
 
 
 class RequestContext:
-    """Request id in and out, `Server-Timing`, security headers, and one log line a request.
+    """Request id in and out, `Server-Timing`, security and lifecycle headers, one log line a request, and its count.
 
     What the line says of the caller is read from `scope["state"]`, where dependencies leave it: what an endpoint's
-    thread binds to context variables is not seen here.
+    thread binds to context variables is not seen here. `observers` are called, in the event loop, with every call of
+    a version once it is answered; `identify` gives the registered client of a request whose route did not ask.
     """
 
-    def __init__(self, app: ASGIApp, versions: Sequence[ApiVersion], *, strict_transport: bool) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        versions: Sequence[ApiVersion],
+        identify: Callable[[Request], str | None],
+        observers: Sequence[Callable[[Call], None]],
+        *,
+        strict_transport: bool,
+    ) -> None:
         self.app = app
         self.versions = versions
+        self.identify = identify
+        self.observers = observers
         self.headers = dict(_SECURITY_HEADERS)
         if strict_transport:
             self.headers["Strict-Transport-Security"] = "max-age=31536000"
+        self.announcements = {version.name: lifecycle.announcement(version) for version in versions}
+        self.links = {version.name: lifecycle.links(version) for version in versions}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         started = time.perf_counter()
-        given = Headers(scope=scope).get("x-request-id", "")
+        headers_given = Headers(scope=scope)
+        given = headers_given.get("x-request-id", "")
         request_id = given if _WELL_FORMED_ID.fullmatch(given) else uuid.uuid4().hex
         state = scope.setdefault("state", {})
         state["request_id"] = request_id
-        method = scope["method"]
+        asked, method = scope, scope["method"]
         status: int | None = None  # stays so when the client leaves before it is answered
         if method == "HEAD":
             # HEAD answers wherever GET does, with the same headers (RFC 9110, section 9.3.2), compressed ones too: so
@@ -63,6 +81,9 @@ class RequestContext:
             scope = {**scope, "method": "GET"}
             send = _without_body(send)
         version = version_of(scope["path"], self.versions)
+        body = bytearray()
+        if version and self.observers:
+            receive = _noting(receive, body)
 
         async def send_with_headers(message: Message) -> None:
             nonlocal status
@@ -72,6 +93,8 @@ class RequestContext:
                 for name, value in self.headers.items():
                     headers.setdefault(name, value)
                 headers["X-Request-ID"] = request_id
+                if version:
+                    self._announce(version, headers, asked)
                 headers["Server-Timing"] = f"app;dur={(time.perf_counter() - started) * 1000:.1f}"
             await send(message)
 
@@ -80,20 +103,53 @@ class RequestContext:
             await self.app(scope, receive, send_with_headers)
         finally:
             structlog.contextvars.unbind_contextvars("request_id")
+            duration = time.perf_counter() - started
+            client = ANONYMOUS
+            if version and status is not None:
+                client = self._client(asked, headers_given)
+                call = Call(
+                    version.name,
+                    method,
+                    state.get("route"),
+                    client,
+                    status,
+                    scope["query_string"],
+                    bytes(body) if len(body) <= MOST_BODY_BYTES else b"",
+                    duration,
+                )
+                for observe in self.observers:
+                    observe(call)
             log.info(
                 "request",
                 method=method,
                 route=state.get("route"),
                 version=version.name if version else None,
                 status=status,
-                duration_ms=round((time.perf_counter() - started) * 1000, 1),
+                duration_ms=round(duration * 1000, 1),
                 user=state.get("user_id"),
+                client=client.name,
                 request_id=request_id,
             )
 
+    def _announce(self, version: ApiVersion, headers: MutableHeaders, scope: Scope) -> None:
+        """The lifecycle headers: on every reply, whatever the route, the status and the method."""
+        for name, value in self.announcements[version.name].items():
+            headers[name] = value
+        links = self.links[version.name]
+        if version.successor is not None:
+            links = [*links, lifecycle.successor_link(version, Request(scope))]
+        if links:
+            headers["Link"] = ", ".join([headers["Link"], *links] if "Link" in headers else links)
+
+    def _client(self, scope: Scope, headers: Headers) -> Client:
+        registered = scope["state"].get("client_id")
+        if registered is None and "authorization" in headers and "user_id" not in scope["state"]:
+            registered = self.identify(Request(scope))
+        return client_of(registered, headers.get("user-agent", ""))
+
 
 class Boundary:
-    """The last ring before the routes: the host, the size of the body, trailing slashes, and bugs."""
+    """The last ring before the routes: the host, the size of the body, versions' ends, trailing slashes, and bugs."""
 
     def __init__(
         self,
@@ -103,10 +159,16 @@ class Boundary:
         allowed_hosts: Sequence[str],
         host_free_paths: Sequence[str],
         max_body_bytes: int,
+        schedule: Schedule,
+        identify: Callable[[Request], str | None],
+        template_of: Callable[[str, str], str | None],
     ) -> None:
         self.app = app
         self.versions = versions
         self.render = render
+        self.schedule = schedule
+        self.identify = identify
+        self.template_of = template_of
         self.allowed_hosts = allowed_hosts
         self.host_free_paths = host_free_paths
         self.max_body_bytes = max_body_bytes
@@ -120,6 +182,9 @@ class Boundary:
             await self.render(refusal, Request(scope))(scope, receive, send)
             return
         version = version_of(scope["path"], self.versions)
+        if version and version.sunset is not None and (refusal := self._end(version, Request(scope))) is not None:
+            await self.render(refusal, Request(scope))(scope, receive, send)
+            return
         if version and version.ignores_trailing_slash and scope["path"].endswith("/"):
             scope["path"] = scope["path"][:-1]
         started = False
@@ -159,6 +224,19 @@ class Boundary:
             return self._too_large()
         return None
 
+    def _end(self, version: ApiVersion, request: Request) -> Problem | None:
+        """410 for what a version that has ended, or is in a brownout, does not answer; its documents stay readable."""
+        at = datetime.now(UTC)
+        if version.phase(at) != "retired" and not self.schedule.open(version.name, at):
+            return None
+        if request.scope["path"] in version.document_paths:
+            return None
+        # No route will say what it was for, and no dependency who asked: the log line and the ledger want to know.
+        path = request.scope["path"].removesuffix("/") if version.ignores_trailing_slash else request.scope["path"]
+        request.state.route = self.template_of(request.method, path)
+        client = client_of(self.identify(request), request.headers.get("user-agent", "")).name
+        return lifecycle.refusal(version, self.schedule, request, client, at)
+
     def _too_large(self) -> Problem:
         detail = f"The body may have at most {self.max_body_bytes} bytes"
         return Problem(problems.CONTENT_TOO_LARGE, detail, headers={"Connection": "close"})
@@ -177,6 +255,18 @@ class Boundary:
             return message
 
         return receive_limited
+
+
+def _noting(receive: Receive, body: bytearray) -> Receive:
+    """The same messages; `body` gains what they carry, up to a little more than what is of use."""
+
+    async def receive_noting() -> Message:
+        message = await receive()
+        if len(body) <= MOST_BODY_BYTES:
+            body.extend(message.get("body", b""))
+        return message
+
+    return receive_noting
 
 
 def version_of(path: str, versions: Sequence[ApiVersion]) -> ApiVersion | None:

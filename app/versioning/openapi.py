@@ -17,6 +17,7 @@ _DESCRIPTIONS = {
     403: "Known, but not allowed.",
     404: "Does not exist, as far as the caller may know.",
     409: "Contradicts what is already there.",
+    410: "The version has ended, or is switched off for an announced while; the reply names its successor.",
     413: "The body is larger than the service takes.",
     415: "The body is not of a media type this operation reads.",
     422: "Part of the request is malformed or out of range.",
@@ -83,7 +84,11 @@ def build_document(app: FastAPI, version: ApiVersion, info: Mapping[str, Any]) -
     for path in document["paths"].values():
         for method in _METHODS:
             if method in path:
-                _complete(path[method], version.errors)
+                _complete(path[method], version)
+    if version.deprecated is not None:
+        document["info"]["x-deprecated"] = version.deprecated.isoformat()
+    if version.sunset is not None:
+        document["info"]["x-sunset"] = version.sunset.isoformat()
     document["security"] = []  # what names no token needs none: said once, because silence might be an oversight
     exact: dict[str, Any] = _without_needless_fractions(document)
     return exact
@@ -104,10 +109,29 @@ def _error_schemas(form: ErrorFormat) -> dict[str, Any]:
     return dict(definitions["$defs"])
 
 
-def _complete(operation: dict[str, Any], form: ErrorFormat) -> None:
+def without_announcements(document: dict[str, Any]) -> dict[str, Any]:
+    """The document without what it says of the version's end, which comes and moves while the contract stands."""
+    info = {key: value for key, value in document["info"].items() if key not in ("x-deprecated", "x-sunset")}
+    paths = {
+        path: {key: _without_end(operation) if key in _METHODS else operation for key, operation in item.items()}
+        for path, item in document["paths"].items()
+    }
+    return {**document, "info": info, "paths": paths}
+
+
+def _without_end(operation: dict[str, Any]) -> dict[str, Any]:
+    responses = {status: reply for status, reply in operation["responses"].items() if status != "410"}
+    return {**{key: value for key, value in operation.items() if key != "deprecated"}, "responses": responses}
+
+
+def _complete(operation: dict[str, Any], version: ApiVersion) -> None:
     """Give every refusal the version's form, and add those that any operation can meet."""
-    responses = operation["responses"]
+    responses, form = operation["responses"], version.errors
     expected = {500, 503}
+    if version.deprecated is not None:
+        operation["deprecated"] = True
+    if version.sunset is not None:
+        expected.add(410)
     if "parameters" in operation or "requestBody" in operation:
         expected.add(422)
     if "requestBody" in operation:

@@ -49,6 +49,19 @@ METHOD_NOT_ALLOWED = ProblemType(
 INVALID_HOST = ProblemType(
     "invalid-host", 400, "Invalid Host", "The Host header names none of the hosts this service answers to."
 )
+RETIRED = ProblemType(
+    "version-retired",
+    410,
+    "Version Retired",
+    "The version has passed its sunset and is not served any more. The reply names the same resource in its successor.",
+)
+BROWNOUT = ProblemType(
+    "version-brownout",
+    410,
+    "Version Brownout",
+    "The version is switched off for an announced while, to remind its clients of its sunset. It is back after "
+    "Retry-After seconds; the Brownout header lists the windows. The reply names the same resource in the successor.",
+)
 CONTENT_TOO_LARGE = ProblemType(
     "content-too-large", 413, "Content Too Large", "The request body is larger than this service takes. Send less."
 )
@@ -81,13 +94,15 @@ KERNEL_TYPES = (
     NOT_FOUND,
     METHOD_NOT_ALLOWED,
     INVALID_HOST,
+    RETIRED,
+    BROWNOUT,
     CONTENT_TOO_LARGE,
     UNSUPPORTED_MEDIA_TYPE,
     INVALID_REQUEST,
     INTERNAL_ERROR,
     UNAVAILABLE,
 )
-_BY_STATUS = {type_.status: type_ for type_ in KERNEL_TYPES if type_ is not INVALID_HOST}
+_BY_STATUS = {type_.status: type_ for type_ in KERNEL_TYPES if type_ not in (INVALID_HOST, RETIRED, BROWNOUT)}
 
 
 def unavailable(detail: str = "The service cannot answer just now", retry_after: int = 1) -> Problem:

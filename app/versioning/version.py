@@ -2,12 +2,15 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
+from app.versioning.brownouts import Brownout
+from app.versioning.migration import Migration
 from app.versioning.problems import Problem
 
 
@@ -23,9 +26,10 @@ class ErrorFormat:
 
 @dataclass(frozen=True)
 class ApiVersion:
-    """Everything that sets one generation of the API apart from the others.
+    """Everything that sets one generation of the API apart from the others, its end included.
 
-    `name` is its path prefix and its label everywhere: "v1". `router` holds its routes, without the prefix.
+    `name` is its path prefix and its label everywhere: "v1". `router` holds its routes, without the prefix. What the
+    values may be together, `registry.check` says; it runs when the service starts.
     """
 
     name: str
@@ -37,17 +41,30 @@ class ApiVersion:
     revision: str  # `info.version` of the document
     tags: Sequence[dict[str, Any]] = ()
     ignores_trailing_slash: bool = False
-    status: Literal["current", "frozen"] = "current"
+    frozen: bool = False  # nothing about the version changes any more, additions included
+    status: Literal["current", "deprecated"] = "current"
+    deprecated: datetime | None = None  # since when; may lie in the future
+    sunset: datetime | None = None  # from then on every request is answered 410
+    successor: str | None = None  # the name of the version to go to
+    policy: str | None = None  # URL of the page that says how versions end
+    brownouts: Sequence[Brownout] = ()
+    migration: Migration | None = None  # to the successor
 
     @property
     def prefix(self) -> str:
         return f"/{self.name}"
 
     @property
-    def frozen(self) -> bool:
-        """Whether nothing about the version changes any more, additions included."""
-        return self.status == "frozen"
+    def document_paths(self) -> tuple[str, str]:
+        """Where the OpenAPI document and the docs page are."""
+        return f"{self.prefix}/openapi.json", f"{self.prefix}/docs"
 
     def owns(self, path: str) -> bool:
         """Whether a request path belongs to this version, served or not."""
         return path == self.prefix or path.startswith(f"{self.prefix}/")
+
+    def phase(self, at: datetime) -> Literal["current", "deprecated", "retired"]:
+        """Where in its life the version is at that moment."""
+        if self.sunset is not None and at >= self.sunset:
+            return "retired"
+        return "deprecated" if self.deprecated is not None and at >= self.deprecated else "current"

@@ -5,7 +5,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from app.api.v2 import paging
+from app.api import cursors
 from tests.v2.helpers import (
     BEYOND_INT64,
     NOBODY,
@@ -367,7 +367,7 @@ def test_a_cursor_of_another_format_is_stale(client, steps, monkeypatch):
     ada = steps.person()
     for _ in range(3):
         steps.post(ada)
-    monkeypatch.setattr(paging, "CURSOR_FORMAT", 0)
+    monkeypatch.setattr(cursors, "CURSOR_FORMAT", 0)
     stale = first_cursor(client)
     monkeypatch.undo()
     is_problem(client.get("/v2/posts", params={"limit": 2, "cursor": stale}), "invalid-cursor")

@@ -1,9 +1,12 @@
 """Version 1: what clients pinned years ago speak. Frozen; see contracts and API.md's v1."""
 
+from datetime import UTC, datetime
+
 from fastapi import APIRouter
 
 from app.api.v1 import auth, posts, users, votes
 from app.api.v1.errors import ERRORS
+from app.api.v1.successor import MIGRATION
 from app.versioning import ApiVersion
 
 router = APIRouter()
@@ -28,5 +31,11 @@ VERSION = ApiVersion(
         {"name": "votes", "description": "Voting for posts."},
     ),
     ignores_trailing_slash=True,
-    status="frozen",
+    frozen=True,
+    status="deprecated",
+    deprecated=datetime(2026, 11, 20, tzinfo=UTC),
+    sunset=datetime(2028, 11, 20, tzinfo=UTC),
+    successor="v2",
+    policy="/policy",
+    migration=MIGRATION,
 )

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Form, Request
 from fastapi.security import OAuth2PasswordBearer
 from pydantic import BaseModel, Field
 
-from app.api.services import Core, verified_claims
+from app.api.services import Core, registered_client, verified_claims
 from app.domain.fields import Text
 from app.domain.tokens import Claims
 from app.versioning import Reply
@@ -38,8 +38,13 @@ class Token(BaseModel):
 
 
 @router.post("/login", response_model=Token, responses=refusals(status_403="The e-mail or the password is wrong."))
-async def login(form: Annotated[LoginForm, Form()], core: Core) -> Reply[Token]:
+async def login(form: Annotated[LoginForm, Form()], request: Request, core: Core) -> Reply[Token]:
     """Exchange e-mail and password for an access token."""
-    login = await core.accounts.log_in(email=form.username, password=form.password, lifetime=core.tokens.lifetime)
-    token = Token(access_token=core.tokens.issue(login.user_id, login.session_id), token_type="bearer")
+    login = await core.accounts.log_in(
+        email=form.username,
+        password=form.password,
+        lifetime=core.tokens.lifetime,
+        client_id=await registered_client(request, form.client_id),
+    )
+    token = Token(access_token=core.tokens.issue(login.user_id, login.session_id, login.client_id), token_type="bearer")
     return Reply(token, headers={"Cache-Control": "no-store", "Pragma": "no-cache"})  # RFC 6749, section 5.1

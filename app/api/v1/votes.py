@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from pydantic import BaseModel, BeforeValidator, Field
 
 from app.api.fields import Id
@@ -35,8 +35,9 @@ class VoteResult(BaseModel):
         401, status_404="No such post, or no vote to take back.", status_409="You have already voted for this post."
     ),
 )
-def vote(body: Vote, caller: Caller, db: Db) -> Reply[VoteResult]:
+def vote(body: Vote, request: Request, caller: Caller, db: Db) -> Reply[VoteResult]:
     """Vote for a post, or take the vote back."""
+    request.state.successor = f"/v2/posts/{body.post_id}/vote"
     with db.write() as session:
         voter = sessions.authenticate(session.connection(), caller)
         if body.dir == 1:

@@ -1,7 +1,7 @@
 """Version 2: tokens as OAuth 2.0 has them (RFC 6749, 7009), and who is calling.
 
-Clients are public: a `client_id` may be given and is not checked. Errors here are OAuth's own, not problem details,
-so that stock clients understand them.
+Clients are public: a `client_id` may be given; that of a registered client goes into the token, others are ignored.
+Errors here are OAuth's own, not problem details, so that stock clients understand them.
 """
 
 from typing import Annotated, Any, Literal
@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
-from app.api.services import Core, Services, verified_claims
+from app.api.services import Core, Services, registered_client, verified_claims
 from app.domain import sessions
 from app.domain.errors import DomainError, Kind
 from app.domain.sessions import Login
@@ -117,24 +117,28 @@ async def create_token(request: Request, core: Core) -> Response:
 
     A refresh token is good for one exchange. Using it again ends the whole session: somebody has stolen it.
     """
-    form = await _read_form(request, "grant_type", "username", "password", "refresh_token")
+    form = await _read_form(request, "grant_type", "username", "password", "refresh_token", "client_id")
     match form.get("grant_type"):
         case "password":
-            return await _password_grant(form, core)
+            return await _password_grant(form, core, request)
         case "refresh_token":
-            return await _refresh_grant(form, core)
+            return await _refresh_grant(form, core, request)
         case None:
             return _refuse("invalid_request", "Send a form with grant_type, each parameter once")
     return _refuse("unsupported_grant_type", "grant_type is password or refresh_token")
 
 
-async def _password_grant(form: dict[str, str], core: Services) -> Response:
+async def _password_grant(form: dict[str, str], core: Services, request: Request) -> Response:
     email, password = form.get("username"), form.get("password")
     if not email or not password or len(password) > 1024:
         return _refuse("invalid_request", "Send username and password; a password has at most 1024 characters")
     try:
         login = await core.accounts.log_in(
-            email=email, password=password, lifetime=core.refresh_lifetime, refreshable=True
+            email=email,
+            password=password,
+            lifetime=core.refresh_lifetime,
+            refreshable=True,
+            client_id=await registered_client(request, form.get("client_id")),
         )
     except DomainError as error:
         if error.kind is not Kind.FORBIDDEN:
@@ -143,7 +147,7 @@ async def _password_grant(form: dict[str, str], core: Services) -> Response:
     return _token_pair(login, core)
 
 
-async def _refresh_grant(form: dict[str, str], core: Services) -> Response:
+async def _refresh_grant(form: dict[str, str], core: Services, request: Request) -> Response:
     token = form.get("refresh_token")
     if not token:
         return _refuse("invalid_request", "Send refresh_token")
@@ -159,6 +163,7 @@ async def _refresh_grant(form: dict[str, str], core: Services) -> Response:
     refreshed = await run_in_threadpool(exchange)
     if refreshed is None:
         return _refuse("invalid_grant", "The refresh token is unknown, expired or used")
+    request.state.client_id = refreshed.client_id
     return _token_pair(refreshed, core)
 
 
@@ -209,7 +214,7 @@ async def _read_form(request: Request, *names: str) -> dict[str, str]:
 def _token_pair(login: Login, core: Services) -> Reply[TokenPair]:
     assert login.refresh_token is not None  # both grants ask for one
     pair = TokenPair(
-        access_token=core.tokens.issue(login.user_id, login.session_id),
+        access_token=core.tokens.issue(login.user_id, login.session_id, login.client_id),
         token_type="Bearer",
         expires_in=int(core.tokens.lifetime.total_seconds()),
         refresh_token=login.refresh_token,

@@ -19,6 +19,7 @@ from fastapi.routing import iter_route_contexts
 from app.versioning.contract.change import Change
 from app.versioning.contract.diff import diff
 from app.versioning.contract.load import ContractError, load, normalise
+from app.versioning.openapi import without_announcements
 from app.versioning.version import ApiVersion
 
 _ABSENT = object()
@@ -72,7 +73,8 @@ def check(version: ApiVersion, document: dict[str, Any], folder: Path) -> Drift 
     file = released_file(folder, version)
     if not file.exists():
         raise ContractError(f"{version.name} was never released; run: tandem contract release {version.name}")
-    released = load(str(file))
+    released = without_announcements(load(str(file)))
+    document = without_announcements(document)
     if canonical(released) == canonical(document):
         return None
     changes = diff(normalise(released), normalise(document))
@@ -99,6 +101,8 @@ def release(version: ApiVersion, document: dict[str, Any], folder: Path, changel
         return Drift(version.name, version.frozen)
     drift = check(version, document, folder)
     if drift is None:
+        # What it says of the version's end may have moved.
+        file.write_text(canonical(document), encoding="utf-8")
         return None
     if drift.frozen:
         raise ContractError(f"{version.name} is frozen: its document does not change any more; put it back")

@@ -1,0 +1,143 @@
+"""The brownouts that operators plan while the service runs, and how running workers come to know of them."""
+
+import asyncio
+from contextlib import suppress
+from datetime import datetime
+from typing import NamedTuple, Self
+
+import sqlalchemy as sa
+import structlog
+from anyio.to_thread import run_sync
+from sqlalchemy.engine import Connection
+from sqlalchemy.orm import Session
+
+from app.adoption.models import PlannedBrownout, api_clients, brownouts, switches
+from app.db import Database
+from app.db.types import insert
+from app.domain.clock import now
+from app.versioning.brownouts import Brownout, Plan, Schedule
+
+_STOPPED = "brownouts-stopped"
+
+log = structlog.stdlib.get_logger("tandem.lifecycle")
+
+
+class Window(NamedTuple):
+    """A planned brownout as it is kept."""
+
+    id: int
+    version: str
+    starts_at: datetime
+    ends_at: datetime
+    client: str | None
+    percentage: int
+    reason: str
+    created_at: datetime
+    cancelled_at: datetime | None
+
+
+def read(connection: Connection) -> Plan:
+    """What holds now: the windows that were not cancelled and are not over, the exempt clients, the kill switch."""
+    windows: dict[str, list[Brownout]] = {}
+    living = sa.select(brownouts).where(brownouts.c.cancelled_at.is_(None), brownouts.c.ends_at > now())
+    for row in connection.execute(living):
+        window = Brownout(row.starts_at, row.ends_at, row.client, row.percentage)
+        windows.setdefault(row.version, []).append(window)
+    exempt = connection.execute(sa.select(api_clients.c.id).where(api_clients.c.brownout_exempt)).scalars()
+    return Plan(windows, frozenset(exempt), stopped(connection))
+
+
+def windows(connection: Connection, version: str | None = None) -> list[Window]:
+    """Every planned window, cancelled and past ones too, by when it starts."""
+    statement = sa.select(brownouts).order_by(brownouts.c.starts_at, brownouts.c.id)
+    if version is not None:
+        statement = statement.where(brownouts.c.version == version)
+    return [Window(*row) for row in connection.execute(statement)]
+
+
+def add(
+    session: Session,
+    version: str,
+    starts_at: datetime,
+    ends_at: datetime,
+    *,
+    client: str | None = None,
+    percentage: int = 100,
+    reason: str = "",
+) -> int:
+    """Plan a window; gives its id. Whether it makes sense, `registry.fault_of_window` says."""
+    planned = PlannedBrownout(
+        version=version,
+        starts_at=starts_at,
+        ends_at=ends_at,
+        client=client,
+        percentage=percentage,
+        reason=reason,
+        created_at=now(),
+    )
+    session.add(planned)
+    session.flush()
+    return planned.id
+
+
+def cancel(session: Session, window_id: int) -> bool:
+    """End a window, or keep it from starting; False when there is none of this id that could be."""
+    statement = (
+        sa.update(brownouts)
+        .where(brownouts.c.id == window_id, brownouts.c.cancelled_at.is_(None))
+        .values(cancelled_at=now())
+    )
+    return bool(session.connection().execute(statement).rowcount)
+
+
+def stop(session: Session) -> None:
+    """The kill switch: no brownout hits anybody until `resume`."""
+    row = {"name": _STOPPED, "changed_at": now()}
+    session.execute(insert(session.connection(), switches).on_conflict_do_nothing(), [row])
+
+
+def resume(session: Session) -> None:
+    session.execute(sa.delete(switches).where(switches.c.name == _STOPPED))
+
+
+def stopped(connection: Connection) -> bool:
+    return connection.execute(sa.select(switches.c.name).where(switches.c.name == _STOPPED)).first() is not None
+
+
+class Watch:
+    """Keeps a worker's schedule as the database has it. Entered in the application's lifespan.
+
+    While the database is away, what was known last goes on to hold.
+    """
+
+    def __init__(self, database: Database, schedule: Schedule, seconds: float) -> None:
+        self._database = database
+        self._schedule = schedule
+        self._seconds = seconds
+
+    async def __aenter__(self) -> Self:
+        await self.refresh()  # the first request must meet the brownouts that hold
+        self._task = asyncio.create_task(self._watch_for_ever())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._task.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._task
+
+    async def refresh(self) -> None:
+        """Read the plan now."""
+
+        def look_up() -> Plan:
+            with self._database.read() as connection:
+                return read(connection)
+
+        try:
+            self._schedule.plan = await run_sync(look_up)
+        except Exception:
+            log.warning("brownouts not read, the last known ones hold", exc_info=True)
+
+    async def _watch_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(self._seconds)
+            await self.refresh()
