@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection, Engine, make_url
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import DisconnectionError, IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
 _MIGRATION_LOCK = 0x74616E64656D  # "tandem"; any number will do that all of us use
@@ -64,7 +64,24 @@ class Database:
         self._autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         if self.engine.dialect.name == "sqlite":
             event.listen(self.engine, "connect", _configure_sqlite)
+            event.listen(self.engine, "connect", self._note_file)
+            event.listen(self.engine, "checkout", self._check_file)
             event.listen(self.engine, "begin", _begin_immediate)
+
+    def _note_file(self, _connection: Any, record: Any) -> None:
+        record.info["file"] = self._file()
+
+    def _check_file(self, _connection: Any, record: Any, _proxy: Any) -> None:
+        """A file that was moved or deleted is still written through old connections: open it anew, or fail."""
+        if record.info["file"] != self._file():
+            raise DisconnectionError
+
+    def _file(self) -> tuple[int, int] | None:
+        try:
+            found = Path(str(self.url.database)).stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
