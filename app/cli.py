@@ -28,6 +28,7 @@ from app.domain.transfer import DumpError
 from app.main import create_app, open_database
 from app.settings import Settings, SettingsError, describe_settings, load_settings
 from app.versioning import LifecycleError
+from app.versioning.scaffold import ScaffoldError
 
 app = typer.Typer(
     name="tandem",
@@ -48,7 +49,7 @@ app.add_typer(versions_app, name="versions")
 stdout = Console(soft_wrap=True)
 stderr = Console(stderr=True, soft_wrap=True, highlight=False)
 
-EXPECTED = (SettingsError, LifecycleError, DatabaseUnavailable, DumpError, DomainError, CommandError)
+EXPECTED = (SettingsError, LifecycleError, ScaffoldError, DatabaseUnavailable, DumpError, DomainError, CommandError)
 
 
 def main() -> None:

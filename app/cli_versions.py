@@ -1,11 +1,18 @@
 """The `tandem versions` commands: how versions live and end."""
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
+from app.api import VERSIONS
 from app.domain.clock import now
 from app.main import served_versions
 from app.settings import load_settings
 from app.versioning.discovery import spelled
+from app.versioning.scaffold import scaffold
+
+ROOT = Path(__file__).resolve().parents[1]
 
 versions_app = typer.Typer(help="How versions live and end.", no_args_is_help=True)
 
@@ -24,3 +31,12 @@ def list_() -> None:
         rows.append((version.name, version.phase(now()), *dates, version.successor or "-"))
     for row in rows:
         typer.echo(f"{row[0]:10}{row[1]:12}{row[2]:22}{row[3]:22}{row[4]}")
+
+
+@versions_app.command()
+def new(name: Annotated[str, typer.Argument(help="Such as v3.")]) -> None:
+    """Begin the next version in this repository: a preview that is like the newest one, with tests of its own."""
+    written = scaffold(ROOT, VERSIONS[-1], name)
+    for path in written:
+        typer.echo(path.relative_to(ROOT))
+    typer.echo(f"{name} is a preview: nothing is promised of it until its status says current and it is released")

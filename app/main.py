@@ -78,7 +78,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         # As many threads as connections: a thread that runs never waits for the pool.
         current_default_thread_limiter().total_tokens = settings.database_pool_size
-        async with installed.ledger, Watch(database, installed.schedule, settings.lifecycle_refresh_seconds):
+        async with Watch(database, installed.schedule, settings.lifecycle_refresh_seconds):
             yield
         database.close()
 

@@ -1,6 +1,7 @@
 """The house rules that an import linter cannot see (it runs in `make architecture`)."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -40,7 +41,24 @@ def test_architecture_names_every_room():
     """ARCHITECTURE.md lists each package of the application, in at most 80 lines."""
     text = (ROOT / "ARCHITECTURE.md").read_text()
     assert text.count("\n") <= 80
-    for package in sorted({path.parent.relative_to(ROOT) for path in SOURCES} - {Path("app")}):
+    packages = {str(path.parent.relative_to(ROOT)) for path in SOURCES} - {"app"}
+    for package in sorted({re.sub(r"api/v\d+$", "api/vN", package) for package in packages}):
         assert f"`{package}/`" in text, package
     for module in sorted(ROOT.glob("app/*.py")):
         assert module.name == "__init__.py" or f"`app/{module.name}`" in text, module
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("app/api/v*/*.py")), ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_version_stands_alone(path):
+    """A version imports no other version, so that any can be taken away, and nothing that speaks to a database."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            imported = [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Import):
+            imported = [alias.name for alias in node.names]
+        else:
+            continue
+        for name in imported:
+            version = re.match(r"app\.api\.(v\d+)\b", name)
+            assert version is None or version[1] == path.parent.name, name
+            assert name.partition(".")[0] not in {"sqlalchemy", "alembic", "psycopg2", "sqlite3"}, name

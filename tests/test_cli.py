@@ -37,6 +37,7 @@ COMMANDS = {
     ("db", "downgrade"): "Take the schema back",
     ("versions",): "How versions live and end.",
     ("versions", "list"): "Show every version with its dates",
+    ("versions", "new"): "Begin the next version",
     ("contract",): "What the OpenAPI documents promise",
     ("contract", "diff"): "Compare two OpenAPI",
     ("contract", "check"): "Compare what is served with what was released",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.middleware.gzip import GZipMiddleware
@@ -58,7 +58,7 @@ class Installation:
 
 @dataclass(frozen=True)
 class Installed:
-    """What the kernel hands back: the documents by version name, the brownouts, and the ledger to be entered."""
+    """What the kernel hands back: the documents by version name, the brownouts, and the ledger."""
 
     documents: Mapping[str, dict[str, Any]]
     schedule: Schedule
@@ -68,7 +68,7 @@ class Installed:
 def install(app: FastAPI, installation: Installation) -> Installed:
     """Add the versions' routes, documents, docs pages, discovery, error handling and middleware to `app`.
 
-    Call it after the application's own routes are there, and enter the ledger in the application's lifespan. Raises
+    Call it after the application's own routes are there. The ledger lives within the application's lifespan. Raises
     LifecycleError for versions that contradict each other: what is wrong shows at boot, not at the first request.
     """
     versions = installation.versions
@@ -79,6 +79,7 @@ def install(app: FastAPI, installation: Installation) -> Installed:
     documents = {version.name: build_document(app, version, installation.info) for version in versions}
     schedule = Schedule({version.name: version.brownouts for version in versions})
     ledger = Ledger(documents, installation.store_usage, installation.flush_seconds)
+    app.include_router(APIRouter(lifespan=lambda _: ledger))  # it writes the rest when the application stops
     app.include_router(discovery.build_router(versions, schedule, docs_enabled=installation.docs_enabled))
     if installation.docs_enabled:
         for version in versions:

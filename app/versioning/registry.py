@@ -44,8 +44,8 @@ def complaints(versions: Sequence[ApiVersion]) -> Iterator[str]:
         yield from _brownouts(version)
         if version.successor is not None:
             yield from _succession(version, {other.name: other for other in versions})
-    if all(version.status == "deprecated" for version in versions):
-        yield "every version is deprecated: clients have nowhere to go; one must be current"
+    if all(version.status != "current" for version in versions):
+        yield "no version is current: clients have nowhere to go"
 
 
 def _alone(version: ApiVersion) -> Iterator[str]:
@@ -69,8 +69,8 @@ def _alone(version: ApiVersion) -> Iterator[str]:
             yield f"{name} is deprecated, but has no date since when: give it `deprecated`"
         if version.successor is None:
             yield f"{name} is deprecated, but names no successor for its clients to go to"
-    if version.status == "current" and version.deprecated is not None:
-        yield f"{name} has a date of deprecation, but its status is current: make it deprecated"
+    elif version.deprecated is not None:
+        yield f"{name} has a date of deprecation, but its status is {version.status}: make it deprecated"
     if version.sunset is not None:
         yield from _sunset(version)
 

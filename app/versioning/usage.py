@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, Literal, NamedTuple
 from urllib.parse import parse_qsl
 
 import structlog
@@ -141,9 +141,8 @@ class Ledger:
             for field, count in counts.fields.items():
                 self._counts.fields[field] = self._counts.fields.get(field, 0) + count
 
-    async def __aenter__(self) -> Self:
+    async def __aenter__(self) -> None:
         self._task = asyncio.create_task(self._flush_for_ever())
-        return self
 
     async def __aexit__(self, *_: object) -> None:
         self._task.cancel()

@@ -42,7 +42,7 @@ class ApiVersion:
     tags: Sequence[dict[str, Any]] = ()
     ignores_trailing_slash: bool = False
     frozen: bool = False  # nothing about the version changes any more, additions included
-    status: Literal["current", "deprecated"] = "current"
+    status: Literal["preview", "current", "deprecated"] = "current"  # nothing is promised of a preview
     deprecated: datetime | None = None  # since when; may lie in the future
     sunset: datetime | None = None  # from then on every request is answered 410
     successor: str | None = None  # the name of the version to go to
@@ -63,8 +63,10 @@ class ApiVersion:
         """Whether a request path belongs to this version, served or not."""
         return path == self.prefix or path.startswith(f"{self.prefix}/")
 
-    def phase(self, at: datetime) -> Literal["current", "deprecated", "retired"]:
+    def phase(self, at: datetime) -> Literal["preview", "current", "deprecated", "retired"]:
         """Where in its life the version is at that moment."""
+        if self.status == "preview":
+            return "preview"
         if self.sunset is not None and at >= self.sunset:
             return "retired"
         return "deprecated" if self.deprecated is not None and at >= self.deprecated else "current"

@@ -1,0 +1,81 @@
+"""The kernel in an application of other people: it asks for little, and gives everything."""
+
+import json
+from pathlib import Path
+
+import pytest
+import time_machine
+from fastapi.testclient import TestClient
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from app.versioning.contract import released
+from tests.kitchen import app as kitchen
+
+
+@pytest.fixture
+def client():
+    kitchen.counted.clear()
+    with TestClient(kitchen.app) as client:
+        yield client
+
+
+def test_it_asks_for_less_than_sixty_lines():
+    """The application, its models, routes and versions included."""
+    assert len(Path(kitchen.__file__).read_text().splitlines()) < 60
+
+
+def test_documents(client):
+    """Each version has a valid document of its own, which says of the first that it ends, and a page."""
+    for name, path in (("v1", "/v1/kettle"), ("v2", "/v2/kettles/{number}")):
+        document = client.get(f"/{name}/openapi.json").json()
+        OpenAPIV31SpecValidator(document).validate()
+        assert list(document["paths"]) == [path]
+        assert document["paths"][path]["get"].get("deprecated", False) == (name == "v1")
+        assert client.get(f"/{name}/docs").status_code == 200
+    assert [version["name"] for version in client.get("/versions").json()["versions"]] == ["v1", "v2"]
+
+
+def test_errors(client):
+    """Every failure is in the version's own form."""
+    for path, status in (("/v2/kettles/many", 422), ("/v2/nothing", 404)):
+        reply = client.get(path)
+        assert (reply.status_code, list(reply.json())) == (status, ["fault"])
+    assert client.post("/v1/kettle").headers["allow"] == "GET, HEAD"
+
+
+def test_lifecycle_headers(client):
+    """The first version's replies tell of its end and its heir; the second's only of the version."""
+    reply = client.get("/v1/kettle")
+    assert reply.headers["deprecation"] == "@1767225600"
+    assert reply.headers["sunset"] == "Sat, 01 Jan 2028 00:00:00 GMT"
+    assert '</v2/kettles/1>; rel="successor-version"' in reply.headers["link"]
+    assert "deprecation" not in client.get("/v2/kettles/1").headers
+    with time_machine.travel("2028-01-01T00:00:00Z", tick=False):
+        gone = client.get("/v1/kettle")
+    assert gone.status_code == 410
+    assert "/v2/kettles/1" in gone.json()["fault"]
+
+
+def test_contract_check(client, tmp_path):
+    """A document is released, is as released, and a change of it is told."""
+    document = client.get("/v2/openapi.json").json()
+    released.release(kitchen.V2, document, tmp_path, tmp_path / "CHANGELOG.md")
+    assert released.check(kitchen.V2, document, tmp_path) is None
+    changed = json.loads(json.dumps(document).replace("litres", "pints"))
+    drift = released.check(kitchen.V2, changed, tmp_path)
+    assert drift is not None
+    assert "litres" in released.describe(drift)
+
+
+def test_usage():
+    """What was called is handed over when the application stops, without a database of ours."""
+    kitchen.counted.clear()
+    with TestClient(kitchen.app, headers={"User-Agent": "teapot/1.0"}) as client:
+        for _ in range(3):
+            client.get("/v1/kettle")
+    (counts,) = kitchen.counted
+    ((use, calls),) = counts.uses.items()
+    assert (use.version, use.operation, use.client.name, use.status_class, calls) == (
+        *("v1", "GET /kettle", "teapot", 2),
+        3,
+    )

@@ -1,0 +1,23 @@
+"""The operations of version 2. Whoever adds one says so here."""
+
+OPERATION_IDS = [
+    "change_password",
+    "create_post",
+    "create_token",
+    "create_user",
+    "delete_account",
+    "delete_post",
+    "delete_vote",
+    "get_account",
+    "get_post",
+    "get_user",
+    "list_posts",
+    "list_tags",
+    "put_vote",
+    "replace_post",
+    "revoke_token",
+    "update_account",
+    "update_post",
+]
+# Those that answer without a token.
+OPEN_TO_ALL = {"create_token", "create_user", "get_post", "get_user", "list_posts", "list_tags", "revoke_token"}
