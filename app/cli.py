@@ -18,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.api import VERSIONS
 from app.cli_contract import contract_app
+from app.cli_lifecycle import lifecycle_app
 from app.cli_versions import versions_app
 from app.db import Database, DatabaseUnavailable, migrations
 from app.domain import transfer, users
@@ -44,6 +45,7 @@ users_app = typer.Typer(help="Accounts, without the API.", no_args_is_help=True)
 app.add_typer(db_app, name="db")
 app.add_typer(users_app, name="users")
 app.add_typer(contract_app, name="contract")
+app.add_typer(lifecycle_app, name="lifecycle")
 app.add_typer(versions_app, name="versions")
 
 stdout = Console(soft_wrap=True)

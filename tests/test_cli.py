@@ -44,6 +44,8 @@ COMMANDS = {
     ("contract", "record"): "Record what is answered to scenarios",
     ("contract", "release"): "Make the document that is served the released one",
     ("contract", "report"): "Write one HTML page",
+    ("lifecycle",): "What an API says of its deprecation",
+    ("lifecycle", "check"): "Ask once, follow no redirect",
     ("db", "current"): "Show the revision",
     ("db", "check"): "Exit with 1",
     ("users",): "Accounts",
