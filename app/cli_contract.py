@@ -150,7 +150,11 @@ def _documents(names: list[str] | None) -> list[tuple[ApiVersion, dict[str, Any]
     documents = create_app(load_settings()).state.documents
     if unknown := set(names or ()) - documents.keys():
         raise typer.BadParameter(f"no version {', '.join(sorted(unknown))}; there are {', '.join(documents)}")
-    return [(version, documents[version.name]) for version in VERSIONS if not names or version.name in names]
+    return [
+        (version, documents[version.name])
+        for version in VERSIONS
+        if (version.name in names if names else version.promised)
+    ]
 
 
 def _recordings() -> ModuleType | None:

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from app.api import VERSIONS
 from app.main import create_app
 from app.versioning import ApiVersion
 from app.versioning.contract import golden
 from app.versioning.contract.golden import Exchange, Reply, Request
 from contract_tests.golden.replay import RECORDINGS, Stage, advice, recordings
+from contract_tests.promised import PROMISED
 from contract_tests.recordings import strays
 from tests.conftest import make_settings
 from tests.test_cli import tandem
@@ -24,10 +24,10 @@ LEAST = {"v1": 250, "v2": 100}
 NOT_RECORDED: dict[tuple[str, str, str], str] = {}
 RECORDED = [
     pytest.param(version, path, id=f"{version.name}/{name}")
-    for version in VERSIONS
+    for version in PROMISED
     for name, path in recordings(version).items()
 ]
-versions = pytest.mark.parametrize("version", VERSIONS, ids=lambda version: version.name)
+versions = pytest.mark.parametrize("version", PROMISED, ids=lambda version: version.name)
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +106,7 @@ def contracts(tmp_path: Path) -> Path:
 
 def test_check_says_that_all_is_as_released_and_recorded():
     """One line a version, which says how much was asked, and 0; the environment makes no difference to it."""
-    lines = [f"{version.name}: as released; {len(exchanges_of(version))} exchanges as recorded" for version in VERSIONS]
+    lines = [f"{version.name}: as released; {len(exchanges_of(version))} exchanges as recorded" for version in PROMISED]
     done = tandem("contract", "check", MAX_BODY_BYTES="2048", DOCS_ENABLED="false")
     assert done == (0, "\n".join([*lines, ""]), "")
 
@@ -149,7 +149,7 @@ def test_one_difference_is_told_once(contracts: Path):
     file = contracts / "golden" / "v1" / "votes.json"
     file.write_text(file.read_text().replace("successfully added vote", "added", 1))
     told = tandem("contract", "check", "v1", "--contracts", contracts).out
-    assert f"{len(exchanges_of(VERSIONS[0])) - 1} times more" in told
+    assert f"{len(exchanges_of(PROMISED[0])) - 1} times more" in told
     assert 'recorded "added", now "successfully added vote".' in told
     assert told.count("x-frame-options") == 1
 

@@ -8,11 +8,11 @@ import pytest
 from fastapi import APIRouter, FastAPI
 from pydantic import BaseModel, create_model
 
-from app.api import VERSIONS
 from app.cli_contract import CONTRACTS
 from app.versioning import ApiVersion
 from app.versioning.contract import ContractError, golden, released, report
 from app.versioning.openapi import build_document
+from contract_tests.promised import PROMISED
 
 
 class Kettle(BaseModel):
@@ -27,7 +27,7 @@ def served(*, frozen: bool = False, reply: type[BaseModel] = Kettle) -> tuple[Ap
     version = ApiVersion(
         name="v7",
         router=router,
-        errors=VERSIONS[0].errors,
+        errors=PROMISED[0].errors,
         title="Kitchen",
         summary="Kettles.",
         description="Kettles.",
@@ -46,7 +46,7 @@ def changelog(tmp_path):
     return file
 
 
-@pytest.mark.parametrize("version", VERSIONS, ids=lambda version: version.name)
+@pytest.mark.parametrize("version", PROMISED, ids=lambda version: version.name)
 def test_the_documents_are_as_released(documents: dict[str, Path], version: ApiVersion):
     """Nothing differs between what the code serves and what was released; the message says what does."""
     drift = released.check(version, json.loads(documents[version.name].read_text()), CONTRACTS)
@@ -55,7 +55,7 @@ def test_the_documents_are_as_released(documents: dict[str, Path], version: ApiV
 
 def test_a_released_document_is_in_its_one_form():
     """The committed files are what `release` writes, so that a change shows as a small difference."""
-    for version in VERSIONS:
+    for version in PROMISED:
         text = released.released_file(CONTRACTS, version).read_text()
         assert text == released.canonical(json.loads(text))
 
@@ -127,7 +127,7 @@ def test_a_frozen_version_keeps_its_words(tmp_path, changelog):
 
 def test_a_change_names_the_line_of_its_model():
     """Where a member comes from a model of the version's own modules, its file and line are told."""
-    v2 = VERSIONS[1]
+    v2 = PROMISED[1]
     place = released.source_of(v2, "#/components/schemas/Post/properties/my_vote/anyOf")
     assert place
     file, _, line = place.partition(":")
@@ -160,7 +160,7 @@ def test_the_report_shows_what_was_reached_and_what_was_not():
 
 def test_every_status_below_500_is_recorded_for_the_report(documents: dict[str, Path]):
     """The recorded exchanges alone reach each documented status of each operation."""
-    for version in VERSIONS:
+    for version in PROMISED:
         files = sorted((CONTRACTS / "golden" / version.name).glob("*.json"))
         exchanges = [exchange for file in files for exchange in golden.load(file)]
         seen = [

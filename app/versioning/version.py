@@ -51,6 +51,11 @@ class ApiVersion:
     migration: Migration | None = None  # to the successor
 
     @property
+    def promised(self) -> bool:
+        """Whether clients may rely on the version."""
+        return self.status != "preview"
+
+    @property
     def prefix(self) -> str:
         return f"/{self.name}"
 
