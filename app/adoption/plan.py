@@ -84,7 +84,7 @@ def cancel(session: Session, window_id: int) -> bool:
     """End a window, or keep it from starting; False when there is none of this id that could be."""
     statement = (
         sa.update(brownouts)
-        .where(brownouts.c.id == window_id, brownouts.c.cancelled_at.is_(None))
+        .where(brownouts.c.id == window_id, brownouts.c.cancelled_at.is_(None), brownouts.c.ends_at > now())
         .values(cancelled_at=now())
     )
     return bool(session.connection().execute(statement).rowcount)

@@ -21,6 +21,10 @@ class Brownout:
             return client == self.client
         return self.percentage >= 100 or share_of(client) < self.percentage
 
+    def overlaps(self, other: "Brownout") -> bool:
+        """Whether both are for the same clients at the same time: one of them, or any of them."""
+        return self.client == other.client and self.starts < other.ends and other.starts < self.ends
+
 
 def share_of(client: str) -> int:
     """A number from 0 to 99, the same for a client always: a percentage that grows hits no other clients instead."""

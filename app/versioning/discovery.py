@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from starlette.responses import JSONResponse, Response
 
 from app.versioning.brownouts import Schedule
-from app.versioning.lifecycle import guide_path
+from app.versioning.lifecycle import guide_path, rfc3339
 from app.versioning.version import ApiVersion
 
 CATALOG_PATH = "/.well-known/api-catalog"
@@ -21,7 +21,9 @@ def build_router(versions: Sequence[ApiVersion], schedule: Schedule, *, docs_ena
     @router.get("/versions")
     async def list_versions() -> Response:
         """The versions served, where each is described, and how long it lives."""
-        return JSONResponse({"versions": [described(version, schedule) for version in versions]})
+        return JSONResponse(
+            {"versions": [described(version, schedule, docs_enabled=docs_enabled) for version in versions]}
+        )
 
     @router.get(CATALOG_PATH)
     async def api_catalog() -> Response:
@@ -36,8 +38,8 @@ def build_router(versions: Sequence[ApiVersion], schedule: Schedule, *, docs_ena
     return router
 
 
-def described(version: ApiVersion, schedule: Schedule) -> dict[str, Any]:
-    """A version as `/versions` tells of it; a moment that is not set is null."""
+def described(version: ApiVersion, schedule: Schedule, *, docs_enabled: bool = True) -> dict[str, Any]:
+    """A version as `/versions` tells of it; null for what it does not have."""
     now = datetime.now(UTC)
     openapi, docs = version.document_paths
     return {
@@ -46,8 +48,8 @@ def described(version: ApiVersion, schedule: Schedule) -> dict[str, Any]:
         "frozen": version.frozen,
         "summary": version.summary,
         "base": version.prefix,
-        "openapi": openapi,
-        "docs": docs,
+        "openapi": openapi if docs_enabled else None,
+        "docs": docs if docs_enabled else None,
         "deprecated": spelled(version.deprecated),
         "sunset": spelled(version.sunset),
         "successor": version.successor,
@@ -78,4 +80,4 @@ def _catalogued(version: ApiVersion, *, docs_enabled: bool) -> dict[str, Any]:
 
 def spelled(moment: datetime | None) -> str | None:
     """A moment as RFC 3339 has it, in UTC; None for None."""
-    return None if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return None if moment is None else rfc3339(moment)

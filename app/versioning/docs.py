@@ -3,6 +3,7 @@
 import hashlib
 import re
 from base64 import b64encode
+from datetime import UTC, datetime
 from html import escape
 from importlib.resources import files
 
@@ -43,10 +44,13 @@ def docs_page(version: ApiVersion) -> HTMLResponse:
 
 
 def _banner(version: ApiVersion) -> str:
-    """What a reader of a deprecated version's page must know first."""
-    said = f"{version.name} is deprecated since {version.deprecated:%Y-%m-%d}."
+    """What a reader of a deprecated version's page must know first. Dates are days in UTC."""
+    assert version.deprecated is not None
+    phase = version.phase(datetime.now(UTC))
+    verb = "will be deprecated on" if phase == "current" else "is deprecated since"
+    said = f"{version.name} {verb} {version.deprecated.astimezone(UTC):%Y-%m-%d}."
     if version.sunset is not None:
-        said += f" It ends on {version.sunset:%Y-%m-%d}."
+        said += f" It {'ended' if phase == 'retired' else 'ends'} on {version.sunset.astimezone(UTC):%Y-%m-%d}."
     guide = f' <a href="{guide_path(version)}">How to move to {escape(version.successor or "")}</a>'
     style = "margin:0;padding:.75rem 1.25rem;background:#7a2e00;color:#fff;font:1rem/1.4 system-ui,sans-serif"
     link = guide.replace("<a ", '<a style="color:#fff" ') if version.migration else ""

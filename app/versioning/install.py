@@ -214,4 +214,5 @@ def _add_middleware(
         identify=installation.identify,
         observers=observers,
         strict_transport=installation.strict_transport,
+        docs_enabled=installation.docs_enabled,
     )

@@ -13,6 +13,8 @@ from app.versioning.problems import BROWNOUT, RETIRED, Problem
 from app.versioning.version import ApiVersion
 
 _SHOWN_WINDOWS = 5
+_LONGEST_TARGET = 2000  # characters: proxies give all headers of a reply 4 to 8 KiB, and answer 502 beyond it
+_URL_CHARACTERS = "%/?#[]@!$&'()*+,;=:~"
 
 
 def announcement(version: ApiVersion) -> dict[str, str]:
@@ -25,14 +27,16 @@ def announcement(version: ApiVersion) -> dict[str, str]:
     return headers
 
 
-def links(version: ApiVersion) -> list[str]:
+def links(version: ApiVersion, *, docs_enabled: bool) -> list[str]:
     """The links that every reply of a version with an end has (RFC 8288); `successor_link` goes with them."""
     if version.deprecated is None:
         return []
     found = [f'<{guide_path(version)}>; rel="deprecation"; type="text/html"'] if version.migration else []
     if version.policy is not None:
         found.append(f'<{version.policy}>; rel="sunset"; type="text/html"')
-    return [*found, f'<{version.prefix}/openapi.json>; rel="service-desc"; type="application/json"']
+    if docs_enabled:
+        found.append(f'<{version.document_paths[0]}>; rel="service-desc"; type="application/json"')
+    return found
 
 
 def guide_path(version: ApiVersion) -> str:
@@ -46,11 +50,13 @@ def successor_link(version: ApiVersion, request: Request) -> str:
 
 
 def successor_of(version: ApiVersion, request: Request) -> str:
-    """Path and query, in the successor, of what the request is for; safe to be put into a header."""
-    if version.migration is not None:
-        return version.migration.resource(request)
-    path = quote(request.scope["path"].removeprefix(version.prefix))
-    return f"/{version.successor}{path}"
+    """Path and query, in the successor, of what the request is for; safe to be put into a header.
+
+    For what is too long to be put there it is the successor itself.
+    """
+    assert version.migration is not None
+    target = quote(version.migration.resource(request), safe=_URL_CHARACTERS, errors="replace")
+    return target if len(target) <= _LONGEST_TARGET else f"/{version.successor}"
 
 
 def refusal(version: ApiVersion, schedule: Schedule, request: Request, client: str, at: datetime) -> Problem | None:
@@ -58,35 +64,39 @@ def refusal(version: ApiVersion, schedule: Schedule, request: Request, client: s
     if version.phase(at) == "retired":
         assert version.sunset is not None
         detail = (
-            f"Version {version.name} was retired on {_spelled(version.sunset)}; "
+            f"Version {version.name} was retired on {rfc3339(version.sunset)}; "
             f"its successor {version.successor} has this at {successor_of(version, request)}"
         )
         return Problem(RETIRED, detail)
-    hitting = [window for window in schedule.open(version.name, at) if window.hits(client)]
-    if not hitting or schedule.exempt(client):
+    if schedule.exempt(client) or not any(window.hits(client) for window in schedule.open(version.name, at)):
         return None
-    ends = max(window.ends for window in hitting)
     coming = [
         (window.starts, window.ends)
         for window in schedule.windows(version.name)
         if window.ends > at and window.hits(client)
     ]
+    ends = at
+    for start, end in coming:  # in order: windows may overlap, or follow each other at once
+        if start <= ends:
+            ends = max(ends, end)
     detail = (
-        f"Version {version.name} is switched off for a while until {_spelled(ends)}, to remind its clients of its "
+        f"Version {version.name} is switched off for a while until {rfc3339(ends)}, to remind its clients of its "
         f"sunset; its successor {version.successor} has this at {successor_of(version, request)}. "
-        f"Switched off: {', '.join(f'{_spelled(a)} to {_spelled(b)}' for a, b in coming[:_SHOWN_WINDOWS])}"
+        f"Switched off: {', '.join(f'{rfc3339(a)} to {rfc3339(b)}' for a, b in coming[:_SHOWN_WINDOWS])}"
     )
     headers = {
         "Retry-After": str(max(1, math.ceil((ends - at).total_seconds()))),
         "Brownout": _intervals(coming),
+        "Cache-Control": "no-store",  # caches keep a 410 unless told otherwise (RFC 9110, section 15.1)
     }
     return Problem(BROWNOUT, detail, headers=headers)
 
 
 def _intervals(windows: Sequence[tuple[datetime, datetime]]) -> str:
     """Windows as ISO 8601 time intervals, the next ones first."""
-    return ", ".join(f"{_spelled(a)}/{_spelled(b)}" for a, b in windows[:_SHOWN_WINDOWS])
+    return ", ".join(f"{rfc3339(a)}/{rfc3339(b)}" for a, b in windows[:_SHOWN_WINDOWS])
 
 
-def _spelled(moment: datetime) -> str:
+def rfc3339(moment: datetime) -> str:
+    """The moment in UTC, to the second."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -52,6 +52,7 @@ class RequestContext:
         observers: Sequence[Callable[[Call], None]],
         *,
         strict_transport: bool,
+        docs_enabled: bool,
     ) -> None:
         self.app = app
         self.versions = versions
@@ -61,7 +62,7 @@ class RequestContext:
         if strict_transport:
             self.headers["Strict-Transport-Security"] = "max-age=31536000"
         self.announcements = {version.name: lifecycle.announcement(version) for version in versions}
-        self.links = {version.name: lifecycle.links(version) for version in versions}
+        self.links = {version.name: lifecycle.links(version, docs_enabled=docs_enabled) for version in versions}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -139,7 +140,7 @@ class RequestContext:
         if version.successor is not None:
             links = [*links, lifecycle.successor_link(version, Request(scope))]
         if links:
-            headers["Link"] = ", ".join([headers["Link"], *links] if "Link" in headers else links)
+            headers["Link"] = ", ".join([*headers.getlist("Link"), *links])
 
     def _client(self, scope: Scope, headers: Headers) -> Client:
         registered = scope["state"].get("client_id")
@@ -178,11 +179,9 @@ class Boundary:
             await self.app(scope, receive, send)
             return
         scope = dict(scope)  # the outer rings go on seeing the path that was asked for
-        if (refusal := self._refusal(scope, Headers(scope=scope))) is not None:
-            await self.render(refusal, Request(scope))(scope, receive, send)
-            return
         version = version_of(scope["path"], self.versions)
-        if version and version.sunset is not None and (refusal := self._end(version, Request(scope))) is not None:
+        refusal = self._host(scope) or self._end(version, Request(scope)) or self._malformed(scope)
+        if refusal is not None:
             await self.render(refusal, Request(scope))(scope, receive, send)
             return
         if version and version.ignores_trailing_slash and scope["path"].endswith("/"):
@@ -212,28 +211,34 @@ class Boundary:
                     version.prefix + template if version and not version.owns(template) else template
                 )
 
-    def _refusal(self, scope: Scope, headers: Headers) -> Problem | None:
+    def _host(self, scope: Scope) -> Problem | None:
         any_host = "*" in self.allowed_hosts or scope["path"] in self.host_free_paths
-        if not any_host and not _host_allowed(headers.get("host", ""), self.allowed_hosts):
-            return Problem(problems.INVALID_HOST, "This service does not answer to that host")
+        if any_host or _host_allowed(Headers(scope=scope).get("host", ""), self.allowed_hosts):
+            return None
+        return Problem(problems.INVALID_HOST, "This service does not answer to that host")
+
+    def _malformed(self, scope: Scope) -> Problem | None:
         if (parameter := _parameter_not_text(scope["query_string"])) is not None:
             error = FieldError(("query", parameter), "Input should be UTF-8 text", "string_unicode")
             return Problem(problems.INVALID_REQUEST, "The request is invalid; see `errors`", [error])
-        length = headers.get("content-length", "")
+        length = Headers(scope=scope).get("content-length", "")
         if length.isdecimal() and int(length[:20]) > self.max_body_bytes:
             return self._too_large()
         return None
 
-    def _end(self, version: ApiVersion, request: Request) -> Problem | None:
+    def _end(self, version: ApiVersion | None, request: Request) -> Problem | None:
         """410 for what a version that has ended, or is in a brownout, does not answer; its documents stay readable."""
+        if version is None or version.sunset is None:
+            return None
         at = datetime.now(UTC)
         if version.phase(at) != "retired" and not self.schedule.open(version.name, at):
             return None
-        if request.scope["path"] in version.document_paths:
+        path = request.scope["path"].removesuffix("/") if version.ignores_trailing_slash else request.scope["path"]
+        route = self.template_of(request.method, path)
+        if route in version.document_paths:
             return None
         # No route will say what it was for, and no dependency who asked: the log line and the ledger want to know.
-        path = request.scope["path"].removesuffix("/") if version.ignores_trailing_slash else request.scope["path"]
-        request.state.route = self.template_of(request.method, path)
+        request.state.route = route
         client = client_of(self.identify(request), request.headers.get("user-agent", "")).name
         return lifecycle.refusal(version, self.schedule, request, client, at)
 

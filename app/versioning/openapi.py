@@ -9,6 +9,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import RouteContext, iter_route_contexts
 from pydantic.json_schema import models_json_schema
 
+from app.versioning.lifecycle import rfc3339
 from app.versioning.version import ApiVersion, ErrorFormat
 
 _METHODS = ("get", "put", "post", "delete", "patch")
@@ -86,9 +87,9 @@ def build_document(app: FastAPI, version: ApiVersion, info: Mapping[str, Any]) -
             if method in path:
                 _complete(path[method], version)
     if version.deprecated is not None:
-        document["info"]["x-deprecated"] = version.deprecated.isoformat()
+        document["info"]["x-deprecated"] = rfc3339(version.deprecated)
     if version.sunset is not None:
-        document["info"]["x-sunset"] = version.sunset.isoformat()
+        document["info"]["x-sunset"] = rfc3339(version.sunset)
     document["security"] = []  # what names no token needs none: said once, because silence might be an oversight
     exact: dict[str, Any] = _without_needless_fractions(document)
     return exact
@@ -121,7 +122,8 @@ def without_announcements(document: dict[str, Any]) -> dict[str, Any]:
 
 def _without_end(operation: dict[str, Any]) -> dict[str, Any]:
     responses = {status: reply for status, reply in operation["responses"].items() if status != "410"}
-    return {**{key: value for key, value in operation.items() if key != "deprecated"}, "responses": responses}
+    rest = {key: value for key, value in operation.items() if key not in ("deprecated", "x-sunset")}
+    return {**rest, "responses": responses}
 
 
 def _complete(operation: dict[str, Any], version: ApiVersion) -> None:
@@ -131,6 +133,7 @@ def _complete(operation: dict[str, Any], version: ApiVersion) -> None:
     if version.deprecated is not None:
         operation["deprecated"] = True
     if version.sunset is not None:
+        operation["x-sunset"] = rfc3339(version.sunset)  # where tools that compare documents look for it
         expected.add(410)
     if "parameters" in operation or "requestBody" in operation:
         expected.add(422)

@@ -4,10 +4,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from itertools import pairwise
+from itertools import combinations
 from typing import Any
 
-from app.versioning.brownouts import Brownout
 from app.versioning.version import ApiVersion
 
 LEAST_NOTICE = timedelta(days=180)
@@ -39,6 +38,9 @@ def complaints(versions: Sequence[ApiVersion]) -> Iterator[str]:
     names = [version.name for version in versions]
     for name in sorted({name for name in names if names.count(name) > 1}):
         yield f"two versions have the same name: {name}"
+    if without_zone := [complaint for version in versions for complaint in _without_zone(version)]:
+        yield from without_zone  # nothing can be compared with these
+        return
     for version in versions:
         yield from _alone(version)
         yield from _brownouts(version)
@@ -48,22 +50,21 @@ def complaints(versions: Sequence[ApiVersion]) -> Iterator[str]:
         yield "no version is current: clients have nowhere to go"
 
 
+def _without_zone(version: ApiVersion) -> Iterator[str]:
+    moments = {
+        "deprecated": (version.deprecated,),
+        "sunset": (version.sunset,),
+        **{f"brownout {at}": (window.starts, window.ends) for at, window in enumerate(version.brownouts, 1)},
+    }
+    for which, of_it in moments.items():
+        if any(moment is not None and moment.tzinfo is None for moment in of_it):
+            yield f"{version.name}: the time of {which} has no time zone; write it with tzinfo=UTC, or with Z"
+
+
 def _alone(version: ApiVersion) -> Iterator[str]:
     name = version.name
     if not _NAME.fullmatch(name):
         yield f"{name!r} is no name of a version: it is a path segment of a-z, 0-9, dots and hyphens, such as v1"
-    naive = [
-        which
-        for which, moment in (
-            ("deprecated", version.deprecated),
-            ("sunset", version.sunset),
-            *((f"brownout {at}", moment) for at, window in enumerate(version.brownouts, 1) for moment in _ends(window)),
-        )
-        if moment is not None and moment.tzinfo is None
-    ]
-    if naive:
-        yield f"{name}: the time of {naive[0]} has no time zone; write it with tzinfo=UTC, or with Z"
-        return
     if version.status == "deprecated":
         if version.deprecated is None:
             yield f"{name} is deprecated, but has no date since when: give it `deprecated`"
@@ -93,13 +94,11 @@ def _brownouts(version: ApiVersion) -> Iterator[str]:
     if version.brownouts and version.sunset is None:
         yield f"{version.name} has brownouts, but no sunset to remind of"
         return
-    if any(moment.tzinfo is None for window in version.brownouts for moment in _ends(window)):
-        return  # told already
     for window in version.brownouts:
         if (fault := fault_of_window(version, window.starts, window.ends, window.percentage)) is not None:
             yield fault
-    for one, other in pairwise(sorted(version.brownouts, key=lambda window: window.starts)):
-        if other.starts < one.ends and one.client == other.client:
+    for one, other in combinations(version.brownouts, 2):
+        if one.overlaps(other):
             yield f"{version.name}: the brownouts that start {one.starts} and {other.starts} overlap"
 
 
@@ -132,7 +131,3 @@ def _succession(version: ApiVersion, known: Mapping[str, ApiVersion]) -> Iterato
         yield f"{version.name} sends its clients to {heir.name}, which ends no later"
     if version.migration is None:
         yield f"{version.name} names a successor, but no migration: say how its clients get to {heir.name}"
-
-
-def _ends(window: Brownout) -> tuple[datetime, datetime]:
-    return window.starts, window.ends

@@ -1,18 +1,19 @@
 """What becomes of version 1 in its successor: where the same resources are, and what is different about them."""
 
-import re
 from urllib.parse import parse_qsl, quote, urlencode
 
 from fastapi import Request
+from pydantic import TypeAdapter, ValidationError
 
 from app.api.cursors import Cursor
 from app.api.services import Services
+from app.api.v1.paging import Limit, Skip
 from app.versioning import Migration
 
 _BASE = "/v2"
 _MOST_A_PAGE = 100
 _MOVED = {"/login": "/auth/token"}
-_NUMBER = re.compile(r"[0-9]{1,18}")
+_LIMIT, _SKIP = TypeAdapter[int](Limit), TypeAdapter[int](Skip)
 
 
 def resource(request: Request) -> str:
@@ -32,15 +33,18 @@ def _list_of_posts(request: Request) -> str:
     filters, query = {"sort": "created_at"}, {"sort": "created_at"}
     if given.get("search"):
         filters["q"] = query["q"] = given["search"]
-    query["limit"] = str(min(max(_number(given.get("limit"), 10), 1), _MOST_A_PAGE))
-    if (skip := _number(given.get("skip"), 0)) > 0:
+    query["limit"] = str(min(max(_number(_LIMIT, given.get("limit", ""), 10), 1), _MOST_A_PAGE))
+    if (skip := _number(_SKIP, given.get("skip", ""), 0)) > 0:
         services: Services = request.app.state.services
         query["cursor"] = Cursor(offset=skip).encode(services.cursor_key, f"{_BASE}/posts", filters)
     return f"{_BASE}/posts?{urlencode(query)}"
 
 
-def _number(text: str | None, default: int) -> int:
-    return int(text) if text is not None and _NUMBER.fullmatch(text) else default
+def _number(form: TypeAdapter[int], text: str, default: int) -> int:
+    try:
+        return form.validate_python(text)
+    except ValidationError:
+        return default
 
 
 MIGRATION = Migration(resource=resource)
