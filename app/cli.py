@@ -26,7 +26,7 @@ from app.domain.errors import DomainError
 from app.domain.fields import DisplayName, Email, Password
 from app.domain.passwords import PasswordHasher
 from app.domain.transfer import DumpError
-from app.main import create_app, open_database
+from app.main import create_app, open_database, served_versions
 from app.settings import Settings, SettingsError, describe_settings, load_settings
 from app.versioning import LifecycleError
 from app.versioning.scaffold import ScaffoldError
@@ -102,6 +102,7 @@ def serve(
     """Serve every version over HTTP until stopped. Migrate first: tandem db upgrade."""
     given = {"host": host, "port": port, "workers": workers}
     settings = load_settings(**{name: value for name, value in given.items() if value is not None})
+    served_versions(settings)  # refuses what contradicts itself before workers do, each and again
     _check_port_is_free(settings)
     with _open(settings) as database, database.read() as connection:
         revision = migrations.current(connection)

@@ -91,7 +91,7 @@ class Settings(BaseSettings):
     cors_allow_credentials: bool = Field(False, description="let browsers send credentials; refused with origin *")
     docs_enabled: bool = Field(True, description="serve the portal, the docs pages and the OpenAPI documents")
 
-    lifecycle: dict[str, VersionDates] = Field(
+    lifecycle: Annotated[dict[str, VersionDates], NoDecode] = Field(
         {}, description='other dates than the code declares, as JSON: {"v1": {"sunset": "2028-11-20T00:00:00Z"}}'
     )
     lifecycle_refresh_seconds: float = Field(
@@ -113,6 +113,16 @@ class Settings(BaseSettings):
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("lifecycle", mode="before")
+    @classmethod
+    def _read_json(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        try:
+            return json.loads(value or "{}")
+        except ValueError:
+            raise ValueError('must be JSON, such as {"v1": {"sunset": "2028-11-20T00:00:00Z"}}') from None
 
     @field_validator("allowed_hosts")
     @classmethod
