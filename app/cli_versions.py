@@ -5,16 +5,22 @@ from typing import Annotated
 
 import typer
 
+from app.adoption import plan
 from app.api import VERSIONS
+from app.cli_brownouts import brownouts_app, told
+from app.cli_database import opened_migrated
+from app.db import DatabaseUnavailable
 from app.domain.clock import now
 from app.main import served_versions
 from app.settings import load_settings
+from app.versioning.brownouts import Schedule
 from app.versioning.discovery import spelled
 from app.versioning.scaffold import scaffold
 
 ROOT = Path(__file__).resolve().parents[1]
 
 versions_app = typer.Typer(help="How versions live and end.", no_args_is_help=True)
+versions_app.add_typer(brownouts_app, name="brownout")
 
 
 @versions_app.callback()
@@ -24,13 +30,29 @@ def versions() -> None:
 
 @versions_app.command("list")
 def list_() -> None:
-    """Show every version with its dates, as this deployment has them."""
+    """Show every version with its dates, as this deployment has them, and the brownouts to come."""
+    versions = served_versions(load_settings())
     rows = [("version", "status", "deprecated", "sunset", "successor")]
-    for version in served_versions(load_settings()):
+    for version in versions:
         dates = (spelled(version.deprecated) or "-", spelled(version.sunset) or "-")
         rows.append((version.name, version.phase(now()), *dates, version.successor or "-"))
     for row in rows:
         typer.echo(f"{row[0]:10}{row[1]:12}{row[2]:22}{row[3]:22}{row[4]}")
+    try:
+        with opened_migrated() as database, database.read() as connection:
+            planned = plan.read(connection)
+    except DatabaseUnavailable as error:
+        typer.echo(f"which brownouts are planned cannot be told: {error}", err=True)
+        return
+    if planned.stopped:
+        typer.echo("brownouts: all stopped")
+        return
+    schedule = Schedule({version.name: version.brownouts for version in versions})
+    schedule.plan = planned
+    for version in versions:
+        for window in schedule.windows(version.name):
+            if window.ends > now():
+                typer.echo(f"brownout of {version.name}: {told(window)}")
 
 
 @versions_app.command()

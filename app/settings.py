@@ -95,7 +95,7 @@ class Settings(BaseSettings):
         {}, description='other dates than the code declares, as JSON: {"v1": {"sunset": "2028-11-20T00:00:00Z"}}'
     )
     lifecycle_refresh_seconds: float = Field(
-        2, ge=0.1, le=5, description="how soon every worker knows of a brownout that was planned or stopped, seconds"
+        2, ge=0.1, le=4, description="how soon every worker knows of a brownout that was planned or stopped, seconds"
     )
     usage_flush_seconds: float = Field(
         10,

@@ -27,6 +27,7 @@ class LiveServer:
         self.log = folder / "server.log"
         self._environment = {
             **os.environ,
+            "PYTHONPATH": str(Path(__file__).parents[1]),  # this tree's code, from whatever folder it is started
             "DATABASE_URL": database_url,
             "SECRET_KEY": "a secret for tests, long enough to sign with",
             "BCRYPT_ROUNDS": "4",

@@ -9,7 +9,7 @@ from fastapi.testclient import TestClient
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from app.versioning.contract import released
-from tests.kitchen import app as kitchen
+from tests import foreign_app as kitchen
 
 
 @pytest.fixture

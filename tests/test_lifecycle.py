@@ -4,6 +4,7 @@
 """
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 import time_machine
@@ -36,7 +37,7 @@ DEPRECATION_RELATIONS = {"deprecation", "sunset", "service-desc", "successor-ver
 TABLES = ("users", "sessions", "refresh_tokens", "tags")  # every operation needs one of them
 POST = {"title": "On Engines", "content": "Notes."}
 # What each operation needs, beside the path, to be answered 2xx; {post} is a new post's id.
-SUCCESSES = {
+SUCCESSES: dict[str, dict[str, dict[str, Any]]] = {
     "v1": {
         "create_user": {"json": {"email": "new@example.com", "password": "x"}},
         "get_user": {},

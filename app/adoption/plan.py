@@ -7,6 +7,7 @@ from typing import NamedTuple, Self
 
 import sqlalchemy as sa
 import structlog
+from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 from sqlalchemy.engine import Connection
 from sqlalchemy.orm import Session
@@ -114,6 +115,7 @@ class Watch:
         self._database = database
         self._schedule = schedule
         self._seconds = seconds
+        self._thread = CapacityLimiter(1)  # its own: a brownout must be stopped also while requests wait for theirs
 
     async def __aenter__(self) -> Self:
         await self.refresh()  # the first request must meet the brownouts that hold
@@ -133,7 +135,7 @@ class Watch:
                 return read(connection)
 
         try:
-            self._schedule.plan = await run_sync(look_up)
+            self._schedule.plan = await run_sync(look_up, limiter=self._thread)
         except Exception:
             log.warning("brownouts not read, the last known ones hold", exc_info=True)
 

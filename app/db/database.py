@@ -55,7 +55,7 @@ class Database:
         self.engine: Engine = sa.create_engine(
             self.url,
             pool_size=pool_size,
-            max_overflow=1,  # /readyz answers also while every request waits
+            max_overflow=2,  # /readyz answers, and brownouts are noticed, also while every request waits
             pool_timeout=pool_timeout,
             connect_args=connect_args,
             hide_parameters=True,  # an error's text reaches the log, which must never hold a password

@@ -31,6 +31,7 @@ class Client(NamedTuple):
 ANONYMOUS = Client("anonymous", "anonymous")
 OTHERS = Client("others", "anonymous")
 UNKNOWN_OPERATION = "unknown"
+GONE = 410
 
 
 def client_of(registered: str | None, user_agent: str) -> Client:
@@ -61,7 +62,7 @@ class Use(NamedTuple):
     version: str
     operation: str  # "GET /posts/{id}", or "unknown" where nothing is served
     client: Client
-    status_class: int  # 2, 3, 4, 5
+    status_class: int  # 2, 3, 4, 5; 410 by itself, so that it can be told whom a brownout has hit
 
 
 class FieldUse(NamedTuple):
@@ -117,7 +118,8 @@ class Ledger:
             operation = UNKNOWN_OPERATION
         hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
         client = call.client if len(uses) + len(fields) < MOST_KEYS else OTHERS
-        use = Use(hour, call.version, operation, client, call.status // 100)
+        status_class = GONE if call.status == GONE else call.status // 100
+        use = Use(hour, call.version, operation, client, status_class)
         uses[use] = uses.get(use, 0) + 1
         if documented is None or not (call.query or call.body):
             return

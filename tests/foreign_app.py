@@ -1,4 +1,4 @@
-"""The whole application: what the kernel asks of whoever installs it."""
+"""An application of other people, kettles in two versions without a database: what the kernel asks of who installs it."""
 
 from datetime import UTC, datetime
 

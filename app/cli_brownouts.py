@@ -1,0 +1,212 @@
+"""The `tandem versions brownout` commands: planning, rehearsing, stopping and looking back on brownouts."""
+
+import re
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import typer
+
+from app.adoption import plan, rehearsal
+from app.cli_database import opened_migrated
+from app.domain.clock import now
+from app.main import served_versions
+from app.settings import load_settings
+from app.versioning import ApiVersion, Brownout, LifecycleError
+from app.versioning.lifecycle import rfc3339
+from app.versioning.registry import fault_of_window
+
+brownouts_app = typer.Typer(
+    help="Switching a version off for an announced while, so that its sunset surprises nobody.", no_args_is_help=True
+)
+_LENGTH = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?")
+_SHOWN_OPERATIONS = 3
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is None:
+            raise ValueError
+        return moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise typer.BadParameter(f"{text!r} is no time with a zone, such as 2027-01-10T09:00Z") from None
+
+
+def _length(text: str) -> timedelta:
+    found = _LENGTH.fullmatch(text)
+    if not text or found is None:
+        raise typer.BadParameter(f"{text!r} is no length of time, such as 30m, 2h, 1h30m or 1d")
+    days, hours, minutes = (int(number or 0) for number in found.groups())
+    try:
+        return timedelta(days=days, hours=hours, minutes=minutes)
+    except OverflowError:
+        raise typer.BadParameter(f"{text!r} is too long") from None
+
+
+_Version = Annotated[str, typer.Argument(help="Such as v1.")]
+_Id = Annotated[int, typer.Argument(metavar="ID", help="As `list` shows it.")]
+
+
+@brownouts_app.command("plan")
+def plan_(
+    version: _Version,
+    starts: Annotated[datetime, typer.Option(parser=_moment, metavar="TIME", help="Such as 2027-01-10T09:00Z.")],
+    ends: Annotated[datetime | None, typer.Option(parser=_moment, metavar="TIME", help="When it is over.")] = None,
+    length: Annotated[
+        timedelta | None,
+        typer.Option("--for", parser=_length, metavar="LENGTH", help="In place of --ends: 30m, 2h, 1h30m, 1d."),
+    ] = None,
+    client: Annotated[
+        str | None, typer.Option(metavar="ID", help="For this client alone: a registered one, or a User-Agent product.")
+    ] = None,
+    percentage: Annotated[
+        int | None, typer.Option(min=1, max=100, help="For this part of the clients: always the same ones.")
+    ] = None,
+    reason: Annotated[str, typer.Option(help="For the list.")] = "",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Plan nothing; say who would have been hit in weeks past.")
+    ] = False,
+    weeks: Annotated[int, typer.Option(min=1, max=52, help="With --dry-run: how many weeks to look back.")] = 1,
+) -> None:
+    """Plan a window in which a version answers 410. Running workers know of it within seconds; /versions tells it."""
+    if (ends is None) == (length is None):
+        raise typer.BadParameter("give one of the two", param_hint="'--ends' / '--for'")
+    if client is not None and percentage is not None:
+        raise typer.BadParameter("a window is for one client or for a percentage", param_hint="'--percentage'")
+    served = _served(version)
+    try:
+        window = Brownout(starts, ends or starts + (length or timedelta()), client, percentage or 100)
+    except OverflowError:
+        raise typer.BadParameter("is too long", param_hint="'--for'") from None
+    if (fault := fault_of_window(served, window.starts, window.ends, window.percentage)) is not None:
+        raise LifecycleError(fault)
+    if window.starts < now():
+        raise LifecycleError(
+            f"{version}: a brownout that starts {rfc3339(window.starts)} comes unannounced: it is past"
+        )
+    with opened_migrated() as database, database.write() as session:
+        planned = plan.read(session.connection()).windows.get(version, ())
+        for other in (*served.brownouts, *planned):
+            if window.overlaps(other):
+                raise LifecycleError(f"{version}: there is a brownout for the same clients then: {told(other)}")
+        if dry_run:
+            _show_rehearsal(version, window, rehearsal.rehearse(session.connection(), version, window, weeks=weeks))
+            return
+        id_ = plan.add(
+            session,
+            version,
+            window.starts,
+            window.ends,
+            client=client,
+            percentage=window.percentage,
+            reason=reason,
+        )
+    typer.echo(f"brownout {id_} of {version} planned: {told(window)}")
+
+
+@brownouts_app.command("list")
+def list_(version: Annotated[str | None, typer.Argument(help="Such as v1; by default every one.")] = None) -> None:
+    """Show every brownout, past and cancelled ones too."""
+    versions = [_served(version)] if version is not None else served_versions(load_settings())
+    with opened_migrated() as database, database.read() as connection:
+        windows, stopped = plan.windows(connection, version), plan.stopped(connection)
+    rows = [
+        ("-", one.name, _state(window.starts, window.ends), told(window), "declared in the code")
+        for one in versions
+        for window in one.brownouts
+    ]
+    for kept in windows:
+        state = "cancelled" if kept.cancelled_at else _state(kept.starts_at, kept.ends_at)
+        rows.append((str(kept.id), kept.version, state, told(_brownout(kept)), kept.reason))
+    _table(("id", "version", "state", "window", "reason"), rows)
+    if stopped:
+        typer.echo("All brownouts are stopped: none hits anybody until tandem versions brownout resume")
+
+
+@brownouts_app.command()
+def cancel(id_: _Id) -> None:
+    """End a planned brownout, or keep it from starting."""
+    with opened_migrated() as database, database.write() as session:
+        if not plan.cancel(session, id_):
+            raise LifecycleError(f"there is no brownout {id_} to cancel; see: tandem versions brownout list")
+    typer.echo(f"brownout {id_} cancelled")
+
+
+@brownouts_app.command()
+def stop() -> None:
+    """Stop every brownout, the open ones too, until `resume`: the kill switch."""
+    with opened_migrated() as database, database.write() as session:
+        plan.stop(session)
+    typer.echo("all brownouts stopped; go on with: tandem versions brownout resume")
+
+
+@brownouts_app.command()
+def resume() -> None:
+    """Let brownouts happen again as planned."""
+    with opened_migrated() as database, database.write() as session:
+        plan.resume(session)
+    typer.echo("brownouts happen as planned")
+
+
+@brownouts_app.command()
+def report(id_: _Id) -> None:
+    """Say whom a brownout has hit so far: who was answered 410 in its hours."""
+    with opened_migrated() as database, database.read() as connection:
+        found = [kept for kept in plan.windows(connection) if kept.id == id_]
+        if not found:
+            raise LifecycleError(f"there is no brownout {id_}; see: tandem versions brownout list")
+        (window,) = found
+        callers = rehearsal.refused(connection, window)
+    state = "cancelled" if window.cancelled_at else _state(window.starts_at, window.ends_at)
+    typer.echo(f"brownout {id_} of {window.version}, {state}: {told(_brownout(window))}")
+    _table(("client", "known by", "refused", "operations"), map(_row, callers))
+    typer.echo(f"{len(callers)} clients were refused {sum(caller.calls for caller in callers)} calls, by whole hours")
+
+
+def told(window: Brownout) -> str:
+    """A window for people: from when to when, and for whom."""
+    whom = f"client {window.client}" if window.client is not None else f"{window.percentage} % of the clients"
+    whom = "all clients" if whom.startswith("100 ") else whom
+    return f"{rfc3339(window.starts)} to {rfc3339(window.ends)} for {whom}"
+
+
+def _served(name: str) -> ApiVersion:
+    versions = {version.name: version for version in served_versions(load_settings())}
+    if name not in versions:
+        raise typer.BadParameter(f"no version {name}; there are {', '.join(versions)}", param_hint="VERSION")
+    return versions[name]
+
+
+def _brownout(window: plan.Window) -> Brownout:
+    return Brownout(window.starts_at, window.ends_at, window.client, window.percentage)
+
+
+def _state(starts: datetime, ends: datetime) -> str:
+    if now() < starts:
+        return "planned"
+    return "open" if now() < ends else "over"
+
+
+def _show_rehearsal(version: str, window: Brownout, found: rehearsal.Rehearsal) -> None:
+    typer.echo(f"nothing is planned; {version} would be switched off {told(window)}")
+    for starts, ends in found.periods:
+        typer.echo(f"looked at {rfc3339(starts)} to {rfc3339(ends)}, by whole hours")
+    groups = (("hit", found.hit), ("exempt", found.exempt), ("not hit", found.spared))
+    rows = [(verdict, *_row(caller)) for verdict, callers in groups for caller in callers]
+    _table(("verdict", "client", "known by", "calls", "operations"), rows)
+    hit, every = (sum(row.calls for row in group) for group in (found.hit, found.hit + found.exempt + found.spared))
+    typer.echo(f"{len(found.hit)} of {len(rows)} clients would have been refused {hit} of {every} calls")
+
+
+def _row(caller: rehearsal.Caller) -> tuple[str, ...]:
+    operations = [f"{operation} {calls}" for operation, calls in caller.operations.items()]
+    more = [f"and {len(operations) - _SHOWN_OPERATIONS} more"] if len(operations) > _SHOWN_OPERATIONS else []
+    return caller.name, caller.source, str(caller.calls), ", ".join([*operations[:_SHOWN_OPERATIONS], *more])
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    table = [heads, *rows]
+    widths = [max(len(row[column]) for row in table) for column in range(len(heads))]
+    for row in table:
+        typer.echo("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
