@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from app.main import create_app
-from app.versioning import ApiVersion
+from app.versioning import ApiVersion, lifecycle
 from app.versioning.contract import golden
 from app.versioning.contract.golden import Exchange, Reply, Request
 from contract_tests.golden.replay import RECORDINGS, Stage, advice, recordings
@@ -96,6 +96,21 @@ def test_every_documented_status_is_recorded(version: ApiVersion, documents: dic
     assert sorted(wanted - excused - reached) == [], "documented, but no exchange shows it"
     assert sorted(excused & reached) == [], "excused, and recorded after all"
     assert sorted(reached - documented) == [], "recorded, but not documented"
+
+
+@versions
+def test_every_recorded_reply_says_how_its_version_ends(version: ApiVersion):
+    """Each operation, with each status it was recorded with, has the lifecycle headers of its version and no others."""
+    wanted = {name.lower(): value for name, value in lifecycle.announcement(version).items()}
+    for exchange in exchanges_of(version):
+        headers = exchange.reply.headers
+        if headers.get("api-version") == version.name:  # the others were asked of another version, or of none
+            found = {name: headers[name] for name in ("api-version", "deprecation", "sunset") if name in headers}
+            assert found == wanted, exchange.name
+            links = [link for link in headers.get("link", "").split(", ") if 'rel="successor-version"' in link]
+            assert len(links) == (version.successor is not None), exchange.name
+        else:
+            assert not exchange.request.path.startswith(f"{version.prefix}/"), exchange.name
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""An application of other people, kettles in two versions without a database: what the kernel asks of who installs it."""
+"""An application of other people: kettles in two versions, without a database, on the kernel alone."""
 
 from datetime import UTC, datetime
 

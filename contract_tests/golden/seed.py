@@ -31,6 +31,7 @@ PASSWORD = "correct horse"
 HEADERS = (
     *("allow", "cache-control", "connection", "content-encoding", "content-type", "etag", "link", "location"),
     *("pragma", "retry-after", "vary", "www-authenticate", "x-request-id"),
+    *("api-version", "brownout", "deprecation", "sunset"),
     *("content-security-policy", "referrer-policy", "x-content-type-options", "x-frame-options"),
 )
 # Sent with every request that says nothing else of them.
