@@ -22,6 +22,8 @@ from app.domain.errors import DomainError
 from app.domain.passwords import PasswordHasher
 from app.domain.tokens import AccessTokens
 from app.logs import configure_logging
+from app.portal import adoption, brownouts, public, signing_in
+from app.portal.parts import Portal, make_pages
 from app.settings import Settings, load_settings
 from app.versioning import ApiVersion, Installation, install, registry
 from app.versioning.registry import with_dates
@@ -78,7 +80,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         # As many threads as connections: a thread that runs never waits for the pool.
         current_default_thread_limiter().total_tokens = settings.database_pool_size
-        async with Watch(database, installed.schedule, settings.lifecycle_refresh_seconds):
+        async with watch:
             yield
         database.close()
 
@@ -92,15 +94,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.services = services
+    pages = make_pages(docs_enabled=settings.docs_enabled)
     app.include_router(
-        unversioned.build_router(
-            database,
-            versions=versions,
-            problem_types=PROBLEM_TYPES,
-            schema_revision=migrations.head(),
-            docs_enabled=settings.docs_enabled,
-        )
+        unversioned.build_router(database, pages=pages, problem_types=PROBLEM_TYPES, schema_revision=migrations.head())
     )
+    app.include_router(public.policy)
+    if settings.docs_enabled:
+        for router in (public.overview, signing_in.router, adoption.router, brownouts.router):
+            app.include_router(router)
+        app.add_exception_handler(signing_in.Refused, signing_in.answer_refused)
     installed = install(
         app,
         Installation(
@@ -119,6 +121,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             flush_seconds=settings.usage_flush_seconds,
         ),
     )
+    watch = Watch(database, installed.schedule, settings.lifecycle_refresh_seconds)
+    app.state.portal = Portal(services, versions, installed.schedule, watch, pages, settings.production)
     app.state.installed = installed
     app.state.documents = installed.documents
     return app

@@ -1,40 +1,26 @@
-"""What lies outside the versions: the front page, explanations of problems, health."""
+"""What programs find outside the versions: health, and explanations of problems."""
 
-from collections.abc import Mapping, Sequence
-from html import escape
+from collections.abc import Mapping
 
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Request
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, Response
 
 from app.db import Database, migrations
-from app.versioning import ApiVersion, Problem, ProblemType
+from app.versioning import Problem, ProblemType
+from app.versioning.pages import Pages
 from app.versioning.problems import plain_document, unavailable
-
-_PAGE = """<!doctype html>
-<html lang="en">
-<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>body{{font:1rem/1.5 system-ui,sans-serif;max-width:42rem;margin:2rem auto;padding:0 1rem}}
-pre{{background:#f4f4f4;padding:.75rem;overflow-x:auto}}</style></head>
-<body><main><h1>{title}</h1>
-{body}
-</main></body>
-</html>
-"""
-_PAGE_POLICY = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"}
 
 
 def build_router(
     database: Database,
     *,
-    versions: Sequence[ApiVersion],
+    pages: Pages,
     problem_types: Mapping[str, ProblemType],
     schema_revision: str | None,
-    docs_enabled: bool,
 ) -> APIRouter:
     """The routes. `schema_revision` is the migration the code was written for."""
     router = APIRouter(include_in_schema=False)
@@ -60,36 +46,9 @@ def build_router(
         problem = problem_types.get(code)
         if problem is None:
             raise HTTPException(404, "There is no problem type of this name")
-        body = f"<p>Status {problem.status}. {escape(problem.explanation)}</p>"
-        return _page(problem.title, body)
-
-    if docs_enabled:
-
-        @router.get("/")
-        async def portal(request: Request) -> Response:
-            """The front page: which versions there are."""
-            return _front_page(versions, str(request.base_url).rstrip("/"))
+        return pages.page("problem.html", problem=problem)
 
     return router
-
-
-def _front_page(versions: Sequence[ApiVersion], base_url: str) -> Response:
-    items = "".join(
-        f"<li><strong>{version.name}</strong> ({escape(version.status)}): {escape(version.summary)} "
-        f'<a href="{version.prefix}/docs">docs</a>, <a href="{version.prefix}/openapi.json">OpenAPI</a></li>'
-        for version in versions
-    )
-    return _page(
-        "Tandem",
-        f"<p>One service, {len(versions)} API generations.</p><ul>{items}</ul>"
-        f"<p>A first request:</p><pre>curl {escape(base_url + versions[-1].prefix)}/posts</pre>"
-        '<p>Health: <a href="/livez">/livez</a>, <a href="/readyz">/readyz</a>. '
-        'Versions as JSON: <a href="/versions">/versions</a>.</p>',
-    )
-
-
-def _page(title: str, body: str) -> Response:
-    return HTMLResponse(_PAGE.format(title=escape(title), body=body), headers=_PAGE_POLICY)
 
 
 def _why_not_ready(database: Database, schema_revision: str | None) -> Problem | None:

@@ -38,16 +38,20 @@ class Accounts:
         lifetime: timedelta,
         refreshable: bool = False,
         client_id: str | None = None,
+        administrators_only: bool = False,
     ) -> Login:
         """Begin a session of this `lifetime`, with a refresh token if wanted.
 
         DomainError FORBIDDEN `invalid-credentials`: the same, and after the same time, for an unknown e-mail, a
-        wrong password, and an account without one.
+        wrong password, an account without one, and whoever is no administrator where only they may.
         """
 
         def look_up() -> Credentials | None:
             with self.database.read() as connection:
-                return users.credentials(connection, email)
+                known = users.credentials(connection, email)
+                if known is not None and administrators_only and not users.is_admin(connection, known.user_id):
+                    return None
+                return known
 
         def begin(user_id: int, verified_hash: str | None, new_hash: str | None) -> Login:
             with self.database.write() as session:

@@ -131,6 +131,11 @@ def set_password_hash(session: Session, user_id: int, password_hash: str) -> Non
     session.execute(update(users).where(users.c.id == user_id).values(password_hash=password_hash, updated_at=now()))
 
 
+def is_admin(connection: Connection, user_id: int) -> bool:
+    """Whether the user is an administrator; a user who is gone is none."""
+    return bool(connection.execute(select(users.c.is_admin).where(users.c.id == user_id)).scalar())
+
+
 def promote(session: Session, email: str) -> None:
     """Make somebody an administrator. DomainError NOT_FOUND."""
     found = _known(session, email)

@@ -11,11 +11,14 @@ _POLICY = (
     "frame-ancestors 'none'"
 )
 
+_SHARED = {"site": "API", "home": "/versions", "nav": {"Versions": "/versions"}}
+
 
 class Pages:
     """Templates of the kernel, and those of the packages given, which may extend `base.html`.
 
-    `shared` is what every page may use.
+    `shared` is what every page may use. `base.html` itself uses `site`, the name over every page; `home`, where it
+    leads; and `nav`, what else every page leads to: paths by what they are called.
     """
 
     def __init__(self, *packages: str, shared: Mapping[str, Any] | None = None) -> None:
@@ -27,7 +30,7 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._environment.globals.update(shared or {})
+        self._environment.globals.update(_SHARED | dict(shared or {}))
 
     def page(
         self, template: str, status_code: int = 200, headers: Mapping[str, str] | None = None, **values: Any

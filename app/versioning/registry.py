@@ -10,6 +10,7 @@ from typing import Any
 from app.versioning.version import ApiVersion
 
 LEAST_NOTICE = timedelta(days=180)
+SUPPORT_MONTHS = 24  # from the deprecation on: what is promised; a deployment may set other dates, with that notice
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
 
 

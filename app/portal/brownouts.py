@@ -1,0 +1,186 @@
+"""The administrators' page that plans brownouts, cancels them, and holds the kill switch."""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, NamedTuple
+
+import structlog
+from anyio.to_thread import run_sync
+from fastapi import APIRouter, Form, Path
+from pydantic import BaseModel, Field
+from starlette.responses import RedirectResponse, Response
+
+from app.adoption import plan
+from app.adoption.plan import Window
+from app.domain.clock import now
+from app.domain.fields import Text
+from app.portal.parts import Here, Portal
+from app.portal.signing_in import HEADERS, Acting, Administrator, SignedIn
+from app.versioning import ApiVersion
+from app.versioning.registry import fault_of_window
+
+router = APIRouter(prefix="/portal/brownouts", include_in_schema=False)
+
+_PAST_SHOWN = 20
+_DONE = {
+    "planned": "The brownout is planned.",
+    "cancelled": "The brownout is cancelled.",
+    "stopped": "All brownouts are stopped.",
+    "resumed": "Brownouts go on as planned.",
+}
+
+log = structlog.stdlib.get_logger("tandem.portal")
+
+
+class Shown(NamedTuple):
+    """A planned brownout, and how it stands."""
+
+    window: Window
+    state: Literal["planned", "open", "over", "cancelled"]
+
+
+_Short = Annotated[Text, Field(max_length=64)]
+
+
+class BrownoutForm(BaseModel):
+    """What was typed, as it was typed."""
+
+    version: _Short = ""
+    starts: _Short = ""
+    ends: _Short = ""
+    client: _Short = ""
+    percentage: _Short = "100"
+    reason: Annotated[Text, Field(max_length=500)] = ""
+
+
+class Planned(NamedTuple):
+    """What the form says, once it makes sense."""
+
+    version: str
+    starts_at: datetime
+    ends_at: datetime
+    client: str | None
+    percentage: int
+    reason: str
+
+
+@router.get("")
+async def brownouts_page(who: SignedIn, here: Here, done: str = "") -> Response:
+    """What is planned, and the forms."""
+    return await _page(here, who, BrownoutForm(), {}, _DONE.get(done))
+
+
+@router.post("")
+async def plan_brownout(form: Annotated[BrownoutForm, Form()], who: Acting, here: Here) -> Response:
+    """Plan one; what does not make sense comes back as it was typed, with what is wrong about it."""
+    planned = _read(form, here.versions, now())
+    if isinstance(planned, dict):
+        return await _page(here, who, form, planned, None, status=422)
+    return await _change(here, who, "planned", lambda session: plan.add(session, **planned._asdict()))
+
+
+@router.post("/{window_id}/cancel")
+async def cancel_brownout(window_id: Annotated[int, Path(ge=1, lt=2**63)], who: Acting, here: Here) -> Response:
+    """End one, or keep it from starting. One that has been cancelled before is no error."""
+    return await _change(here, who, "cancelled", lambda session: plan.cancel(session, window_id), window=window_id)
+
+
+@router.post("/stop")
+async def stop_brownouts(who: Acting, here: Here) -> Response:
+    """The kill switch."""
+    return await _change(here, who, "stopped", plan.stop)
+
+
+@router.post("/resume")
+async def resume_brownouts(who: Acting, here: Here) -> Response:
+    """The kill switch, back."""
+    return await _change(here, who, "resumed", plan.resume)
+
+
+async def _change(
+    here: Portal, who: Administrator, done: str, change: Callable[[Any], object], **facts: int
+) -> Response:
+    def write() -> object:
+        with here.services.database.write() as session:
+            return change(session)
+
+    await run_sync(write)
+    await here.watch.refresh()  # whoever looks now finds it so; the other workers follow in a moment
+    log.info("brownouts changed", change=done, user=who.claims.user_id, **facts)
+    return RedirectResponse(f"/portal/brownouts?done={done}", 303, HEADERS)
+
+
+async def _page(
+    here: Portal, who: Administrator, form: BrownoutForm, faults: dict[str, str], done: str | None, status: int = 200
+) -> Response:
+    at = now()
+
+    def look_up() -> tuple[list[Window], bool]:
+        with here.services.database.read() as connection:
+            return plan.windows(connection), plan.stopped(connection)
+
+    windows, stopped = await run_sync(look_up)
+    return here.pages.page(
+        "brownouts.html",
+        status,
+        HEADERS,
+        who=who,
+        now=at,
+        versions=[version for version in here.versions if version.sunset is not None],
+        windows=shown_windows(windows, at),
+        stopped=stopped,
+        form=form,
+        faults=faults,
+        done=done,
+    )
+
+
+def shown_windows(windows: Sequence[Window], at: datetime) -> list[Shown]:
+    """Those to come, the next one first, and the last of those that are over or cancelled."""
+    shown = [Shown(window, _state(window, at)) for window in windows]
+    living = [one for one in shown if one.state in ("open", "planned")]
+    past = [one for one in shown if one.state not in ("open", "planned")]
+    return living + past[-_PAST_SHOWN:][::-1]
+
+
+def _state(window: Window, at: datetime) -> Literal["planned", "open", "over", "cancelled"]:
+    if window.cancelled_at is not None:
+        return "cancelled"
+    if window.ends_at <= at:
+        return "over"
+    return "open" if window.starts_at <= at else "planned"
+
+
+def _read(form: BrownoutForm, versions: Sequence[ApiVersion], at: datetime) -> Planned | dict[str, str]:
+    """The window that is meant, or what is wrong, by the field that says it."""
+    version = next((version for version in versions if version.name == form.version), None)
+    starts, ends = _moment(form.starts), _moment(form.ends)
+    client = form.client.strip() or None
+    percentage = int(form.percentage) if form.percentage.isascii() and form.percentage.isdecimal() else 0
+    faults = {}
+    if version is None:
+        faults["version"] = "Choose a version."
+    if starts is None:
+        faults["starts"] = "Say when it starts, such as 2027-03-01T09:00 (UTC)."
+    if ends is None:
+        faults["ends"] = "Say when it ends, such as 2027-03-01T10:00 (UTC)."
+    if not 1 <= percentage <= 100:
+        faults["percentage"] = "A percentage is a whole number from 1 to 100."
+    elif client is not None and percentage != 100:
+        faults["client"] = "A brownout is for one client or for a percentage: leave the client out, or say 100."
+    if faults or version is None or starts is None or ends is None:
+        return faults
+    if ends <= at:
+        return {"ends": "It would be over already: choose a time to come."}
+    if (fault := fault_of_window(version, starts, ends, percentage)) is not None:
+        return {"starts": f"{fault}."}
+    return Planned(version.name, starts, ends, client, percentage, form.reason.strip())
+
+
+def _moment(text: str) -> datetime | None:
+    """A browser sends local times without a zone; the form says that they are UTC."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
