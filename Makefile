@@ -34,7 +34,7 @@ architecture: $(VENV)/installed-dev ## Check that every import stays in its room
 	$(BIN)/lint-imports --no-logo
 
 test: $(VENV)/installed-dev ## Run the tests, on SQLite and on a PostgreSQL that the suite brings along
-	$(BIN)/pytest tests
+	$(BIN)/pytest -rs tests
 
 contract: $(VENV)/installed-dev ## Prove both OpenAPI documents against a running server, on both databases
 	$(BIN)/pytest -rs contract_tests

@@ -94,10 +94,7 @@ def stacked(days: Sequence[date], series: Mapping[str, Mapping[date, int]]) -> C
 
 
 def _round_number(least: int) -> int:
-    """The smallest of 2, 4, 10, 20, 40, 100, … that is not less."""
-    power = 1
-    while True:
-        for digit in (2, 4, 10):
-            if digit * power >= least:
-                return digit * power
-        power *= 10
+    """A number of two digits and noughts that is even, as its half is read as well, and not less."""
+    power: int = 10 ** (len(str(least)) - 1)
+    step = max(2, power // 5)
+    return max(step, -(-least // step) * step)

@@ -37,12 +37,12 @@ async def front_page(request: Request, here: Here) -> Response:
         newest=here.versions[-1],
         timeline=timeline(here.versions, here.schedule, at),
         changes=[change(version, version.migration) for version in here.versions if version.migration],
-        base_url=str(request.base_url).rstrip("/"),
+        base_url=_base_url(request),
     )
 
 
 @policy.get("/policy")
-async def policy_page(here: Here) -> Response:
+async def policy_page(request: Request, here: Here) -> Response:
     """What a sunset means: the page that the links with rel="sunset" lead to (RFC 8594, section 6)."""
     ending = [version for version in here.versions if version.deprecated is not None]
     return here.pages.page(
@@ -52,10 +52,15 @@ async def policy_page(here: Here) -> Response:
         newest=here.versions[-1],
         months=registry.SUPPORT_MONTHS,
         notice=registry.LEAST_NOTICE.days,
+        base_url=_base_url(request),
         announcements=[
             (version, {**lifecycle.announcement(version), "Link": lifecycle.links(version)}) for version in ending
         ],
     )
+
+
+def _base_url(request: Request) -> str:
+    return str(request.base_url).rstrip("/")
 
 
 def change(version: ApiVersion, migration: Migration) -> Change:

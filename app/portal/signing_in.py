@@ -92,7 +92,8 @@ async def acting(
     who: Annotated[Administrator, Depends(signed_in)],
 ) -> Administrator:
     """As `signed_in`, for forms that change something; Refused for one that was not made for this session."""
-    given = (await request.form()).get("form_token")
+    async with request.form() as form:
+        given = form.get("form_token")
     if not isinstance(given, str) or not hmac.compare_digest(given.encode(errors="replace"), who.form_token.encode()):
         raise Refused(_not_genuine(here))
     return who
