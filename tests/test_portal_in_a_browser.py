@@ -1,5 +1,7 @@
 """The portal in a real browser: what only one can tell."""
 
+from datetime import UTC, datetime, timedelta
+
 import httpx2
 import pytest
 
@@ -95,8 +97,9 @@ def test_an_administrators_way(tab, url):
     assert "tandem_portal" not in tab.evaluate("document.cookie")
     looks_right(tab, "/portal/adoption")
     tab.open(f"{url}/portal/brownouts")
-    submit(tab, "Plan the brownout", starts="2028-03-01T09:00", ends="2028-03-01T10:00", reason="a reminder")
-    assert "2028-03-01 09:00 to 2028-03-01 10:00 UTC" in tab.evaluate("document.body.innerText")
+    day = f"{datetime.now(UTC) + timedelta(days=30):%Y-%m-%d}"
+    submit(tab, "Plan the brownout", starts=f"{day}T09:00", ends=f"{day}T10:00", reason="a reminder")
+    assert f"{day} 09:00 to {day} 10:00 UTC" in tab.evaluate("document.body.innerText")
     looks_right(tab, "/portal/brownouts")
     submit(tab, "Stop all brownouts")
     assert "Brownouts are stopped" in tab.evaluate("document.body.innerText")

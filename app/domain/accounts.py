@@ -49,7 +49,7 @@ class Accounts:
         def look_up() -> Credentials | None:
             with self.database.read() as connection:
                 known = users.credentials(connection, email)
-                if known is not None and administrators_only and not users.is_admin(connection, known.user_id):
+                if known is not None and administrators_only and not users.is_administrator(connection, known.user_id):
                     return None
                 return known
 

@@ -131,7 +131,7 @@ def set_password_hash(session: Session, user_id: int, password_hash: str) -> Non
     session.execute(update(users).where(users.c.id == user_id).values(password_hash=password_hash, updated_at=now()))
 
 
-def is_admin(connection: Connection, user_id: int) -> bool:
+def is_administrator(connection: Connection, user_id: int) -> bool:
     """Whether the user is an administrator; a user who is gone is none."""
     return bool(connection.execute(select(users.c.is_admin).where(users.c.id == user_id)).scalar())
 

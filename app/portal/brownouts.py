@@ -170,10 +170,10 @@ def _read(form: BrownoutForm, versions: Sequence[ApiVersion], at: datetime) -> P
         faults["client"] = "A brownout is for one client or for a percentage: leave the client out, or say 100."
     if faults or version is None or starts is None or ends is None:
         return faults
-    if ends <= at:
-        return {"ends": "It would be over already: choose a time to come."}
     if (fault := fault_of_window(version, starts, ends, percentage)) is not None:
         return {"starts": f"{fault}."}
+    if starts < at:
+        return {"starts": "It would come unannounced: choose a time to come."}
     return Planned(version.name, starts, ends, client, percentage, form.reason.strip())
 
 

@@ -64,7 +64,7 @@ async def signed_in(request: Request, here: Here) -> Administrator:
             claims = here.services.tokens.verify(cookie)
             with here.services.database.read() as connection:
                 user_id = sessions.authenticate(connection, claims)
-                if not users.is_admin(connection, user_id):
+                if not users.is_administrator(connection, user_id):
                     return None
                 return Administrator(claims, users.get(connection, user_id).email, _form_token(cookie))
         except DomainError:
