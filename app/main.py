@@ -122,7 +122,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         ),
     )
     watch = Watch(database, installed.schedule, settings.lifecycle_refresh_seconds)
-    app.state.portal = Portal(services, versions, installed.schedule, watch, pages, settings.production)
+    app.state.portal = Portal(
+        services, versions, installed.schedule, watch, pages, settings.production, settings.docs_enabled
+    )
     app.state.installed = installed
     app.state.documents = installed.documents
     return app

@@ -24,6 +24,7 @@ class Portal:
     watch: Watch
     pages: Pages
     production: bool
+    docs_enabled: bool
 
 
 def make_pages(*, docs_enabled: bool) -> Pages:

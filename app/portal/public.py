@@ -54,7 +54,11 @@ async def policy_page(request: Request, here: Here) -> Response:
         notice=registry.LEAST_NOTICE.days,
         base_url=_base_url(request),
         announcements=[
-            (version, {**lifecycle.announcement(version), "Link": lifecycle.links(version)}) for version in ending
+            (
+                version,
+                {**lifecycle.announcement(version), "Link": lifecycle.links(version, docs_enabled=here.docs_enabled)},
+            )
+            for version in ending
         ],
     )
 
