@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from app.adoption import plan, rehearsal
-from app.cli_database import opened_migrated
+from app.cli_support import opened_migrated
 from app.domain.clock import now
 from app.main import served_versions
 from app.settings import load_settings

@@ -8,7 +8,7 @@ import typer
 from app.adoption import plan
 from app.api import VERSIONS
 from app.cli_brownouts import brownouts_app, told
-from app.cli_database import opened_migrated
+from app.cli_support import opened_migrated
 from app.db import DatabaseUnavailable
 from app.domain.clock import now
 from app.main import served_versions

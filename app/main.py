@@ -11,7 +11,7 @@ from anyio.to_thread import current_default_thread_limiter
 from fastapi import FastAPI
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.adoption import ledger
+from app.adoption.bookkeeper import Bookkeeper
 from app.adoption.plan import Watch
 from app.api import VERSIONS, unversioned
 from app.api.problems import PROBLEM_TYPES, of_database_error, of_domain_error
@@ -26,8 +26,8 @@ from app.portal import adoption, brownouts, public, signing_in
 from app.portal.parts import Portal, make_pages
 from app.settings import Settings, load_settings
 from app.versioning import ApiVersion, Installation, install, registry
+from app.versioning.metrics import METRICS_PATH
 from app.versioning.registry import with_dates
-from app.versioning.usage import Counts
 
 _INFO = {
     "servers": [{"url": "/", "description": "The server this document came from."}],
@@ -59,6 +59,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     settings = settings or load_settings()
     configure_logging(json=settings.logs_json, level=settings.log_level)
     database = open_database(settings)
+    versions = served_versions(settings)
     secret = settings.secret_key.get_secret_value()
     services = Services(
         database=database,
@@ -68,19 +69,24 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         tokens=AccessTokens(secret, timedelta(minutes=settings.access_token_expire_minutes)),
         refresh_lifetime=timedelta(days=settings.refresh_token_expire_days),
         cursor_key=hmac.digest(secret.encode(), b"tandem list cursor", hashlib.sha256),
+        versions=tuple(version.name for version in versions),
     )
 
-    versions = served_versions(settings)
+    def tell_of_drift(client: str, pinned: str, called: str, calls: int) -> None:
+        installed.metrics.drifted(client, pinned, called, calls)
 
-    def store_usage(counts: Counts) -> None:
-        with database.write() as session:
-            ledger.store(session, counts)
+    bookkeeper = Bookkeeper(
+        database,
+        hourly=timedelta(days=settings.usage_hourly_days),
+        kept=timedelta(days=settings.usage_days),
+        on_drift=tell_of_drift,
+    )
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         # As many threads as connections: a thread that runs never waits for the pool.
         current_default_thread_limiter().total_tokens = settings.database_pool_size
-        async with watch:
+        async with bookkeeper, watch:
             yield
         database.close()
 
@@ -110,15 +116,16 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             translate={DomainError: of_domain_error, SQLAlchemyError: of_database_error},
             info=_INFO,
             allowed_hosts=settings.allowed_hosts,
-            host_free_paths=("/livez", "/readyz"),
+            host_free_paths=("/livez", "/readyz", METRICS_PATH),
             cors_origins=settings.cors_origins,
             cors_allow_credentials=settings.cors_allow_credentials,
             max_body_bytes=settings.max_body_bytes,
             strict_transport=settings.production,
             docs_enabled=settings.docs_enabled,
             identify=client_of_token,
-            store_usage=store_usage,
+            store_usage=bookkeeper.store,
             flush_seconds=settings.usage_flush_seconds,
+            metrics_enabled=settings.metrics_enabled,
         ),
     )
     watch = Watch(database, installed.schedule, settings.lifecycle_refresh_seconds)

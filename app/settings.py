@@ -103,6 +103,9 @@ class Settings(BaseSettings):
         le=3600,
         description="how often a worker writes what it counted, and loses at most when killed, seconds",
     )
+    usage_hourly_days: int = Field(35, ge=1, le=3650, description="how long use is kept by the hour, then by the day")
+    usage_days: int = Field(400, ge=1, le=3650, description="how long use is kept at all, days")
+    metrics_enabled: bool = Field(True, description="serve /metrics, for Prometheus")
 
     log_format: Literal["console", "json"] | None = Field(
         None, description="console or json; by default json in production, console in development"

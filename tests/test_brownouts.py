@@ -176,7 +176,7 @@ def world(database_url, tmp_path):
         with opened(url) as database, database.write() as session:
             clients.register(session, "till", name="Tills", contact="tills@example.com")
             clients.register(session, "kiosk", name="Kiosks", contact="kiosks@example.com")
-            clients.change(session, "kiosk", brownout_exempt=True)
+            clients.change(session, "kiosk", {"brownout_exempt": True})
         yield url
 
 

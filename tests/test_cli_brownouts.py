@@ -174,7 +174,7 @@ def test_a_dry_run(brownout, url):
     """It names who called at those times a week before, whom the window would hit, and plans nothing."""
     with opened(url) as database, database.write() as session:
         clients.register(session, "till", name="Tills", contact="tills@example.com")
-        clients.change(session, "till", brownout_exempt=True)
+        clients.change(session, "till", {"brownout_exempt": True})
     nine = datetime(2027, 6, 2, 9, tzinfo=UTC)  # in forty minutes; so the last time it was over is a week ago
     before = nine - WEEK
     used(

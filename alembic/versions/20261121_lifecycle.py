@@ -69,6 +69,7 @@ def upgrade() -> None:
         ),
     )
     op.create_index("ix_usage_version_starts_at", "usage", ["version", "starts_at"])
+    op.create_index("ix_usage_client_starts_at", "usage", ["client", "starts_at"])
     op.create_table(
         "usage_fields",
         *_of_whom(),

@@ -1,16 +1,19 @@
 """The registered clients, and what was said for them."""
 
+from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlalchemy.orm import Session
 
-from app.adoption.models import ApiClient, api_clients, consents
+from app.adoption.models import api_clients, consents
 from app.db.types import insert
+from app.domain import users
 from app.domain.clock import now
 from app.domain.errors import DomainError, Kind
+from app.domain.listing import Listing, Order
 
 ID_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 
@@ -24,6 +27,20 @@ class ClientView(NamedTuple):
     brownout_exempt: bool
     created_at: datetime
 
+    def drift(self, calls: Mapping[str, int]) -> list[str]:
+        """Of the versions it has called, those it is not pinned to; none when it is pinned to none."""
+        return [version for version in calls if self.pinned_version not in (None, version)]
+
+
+class ClientChanges(TypedDict, total=False):
+    """The fields to set; None takes back what was said."""
+
+    name: str
+    contact: str
+    pinned_version: str | None
+    owner_id: int | None
+    brownout_exempt: bool
+
 
 class ConsentView(NamedTuple):
     client_id: str
@@ -33,6 +50,7 @@ class ConsentView(NamedTuple):
 
 
 _VIEW = sa.select(*(api_clients.c[name] for name in ClientView._fields))
+_BY_ID = Order[ClientView](columns=(api_clients.c.id,), position_of=lambda client: (client.id,))
 _KNOWN = sa.select(api_clients.c.id).where(api_clients.c.id == sa.bindparam("client_id"))
 
 
@@ -41,6 +59,19 @@ def known(connection: Connection, client_id: str | None) -> str | None:
     if client_id is None:
         return None
     return connection.execute(_KNOWN, {"client_id": client_id}).scalar()
+
+
+def pins(connection: Connection, client_ids: Iterable[str]) -> dict[str, str]:
+    """The version that each of these clients is pinned to, by client; those that are not registered are left out."""
+    statement = sa.select(api_clients.c.id, api_clients.c.pinned_version).where(
+        api_clients.c.id.in_(list(client_ids)), api_clients.c.pinned_version.is_not(None)
+    )
+    return {row.id: row.pinned_version for row in connection.execute(statement)}
+
+
+def listing() -> Listing[ClientView]:
+    """All clients by id."""
+    return Listing(_VIEW, {}, _BY_ID, ClientView._make)
 
 
 def listed(connection: Connection) -> list[ClientView]:
@@ -65,27 +96,23 @@ def register(
     pinned_version: str | None = None,
     owner_id: int | None = None,
 ) -> ClientView:
-    """DomainError CONFLICT `client-id-taken`."""
-    if known(session.connection(), client_id) is not None:
+    """DomainError CONFLICT `client-id-taken`, also when two race; NOT_FOUND `user-not-found` for an unknown owner."""
+    if owner_id is not None:
+        users.hold(session, owner_id)
+    client = ClientView(client_id, name, contact, pinned_version, owner_id, brownout_exempt=False, created_at=now())
+    connection = session.connection()
+    statement = insert(connection, api_clients).on_conflict_do_nothing()
+    if connection.execute(statement.values(client._asdict())).rowcount == 0:
         raise DomainError(Kind.CONFLICT, "client-id-taken", "A client with this id is registered")
-    session.add(
-        ApiClient(
-            id=client_id,
-            name=name,
-            contact=contact,
-            pinned_version=pinned_version,
-            owner_id=owner_id,
-            created_at=now(),
-        )
-    )
-    session.flush()
-    return get(session.connection(), client_id)
+    return client
 
 
-def change(session: Session, client_id: str, **values: str | int | bool | None) -> ClientView:
-    """Set the given columns. DomainError NOT_FOUND `client-not-found`."""
-    if values:
-        session.execute(sa.update(api_clients).where(api_clients.c.id == client_id).values(**values))
+def change(session: Session, client_id: str, changes: ClientChanges) -> ClientView:
+    """Set the given fields. DomainError NOT_FOUND `client-not-found`, or `user-not-found` for an unknown owner."""
+    if (owner_id := changes.get("owner_id")) is not None:
+        users.hold(session, owner_id)
+    if changes:
+        session.execute(sa.update(api_clients).where(api_clients.c.id == client_id).values(**changes))
     return get(session.connection(), client_id)
 
 

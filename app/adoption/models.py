@@ -57,7 +57,7 @@ class PlannedBrownout(Base):
 
 
 class Switch(Base):
-    """What an operator has switched on, for every worker to see."""
+    """What every worker must know to have happened: that an operator switched something on, what one of them did."""
 
     __tablename__ = "switches"
 
@@ -78,7 +78,7 @@ class Usage(Base):
     status_class: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
     calls: Mapped[int] = mapped_column(Id)
 
-    __table_args__ = (Index(None, "version", "starts_at"),)
+    __table_args__ = (Index(None, "version", "starts_at"), Index(None, "client", "starts_at"))
 
 
 class FieldUsage(Base):

@@ -19,13 +19,16 @@ from app.domain.tokens import AccessTokens, Claims
 
 @dataclass(frozen=True)
 class Services:
-    """The parts of the running service. `cursor_key` signs what a version hands out to be brought back."""
+    """The parts of the running service. `cursor_key` signs what a version hands out to be brought back; `versions` are
+    the names of those that are served.
+    """
 
     database: Database
     accounts: Accounts
     tokens: AccessTokens
     refresh_lifetime: timedelta
     cursor_key: bytes
+    versions: tuple[str, ...]
 
 
 async def get_services(request: Request) -> Services:

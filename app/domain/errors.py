@@ -35,6 +35,10 @@ def email_taken() -> DomainError:
     return DomainError(Kind.CONFLICT, "email-taken", "An account with this e-mail already exists")
 
 
+def administrators_only() -> DomainError:
+    return DomainError(Kind.FORBIDDEN, "administrators-only", "Only administrators may do this")
+
+
 def user_not_found() -> DomainError:
     return DomainError(Kind.NOT_FOUND, "user-not-found", "No such user")
 

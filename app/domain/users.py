@@ -136,21 +136,34 @@ def is_administrator(connection: Connection, user_id: int) -> bool:
     return bool(connection.execute(select(users.c.is_admin).where(users.c.id == user_id)).scalar())
 
 
+def require_administrator(connection: Connection, user_id: int) -> None:
+    """DomainError FORBIDDEN `administrators-only` for anybody else."""
+    if not is_administrator(connection, user_id):
+        raise errors.administrators_only()
+
+
+def id_of(connection: Connection, email: str) -> int:
+    """The id of the user with this e-mail, in any case. DomainError NOT_FOUND `user-not-found`."""
+    found = credentials(connection, email)
+    if found is None:
+        raise errors.user_not_found()
+    return found.user_id
+
+
+def hold(session: Session, user_id: int) -> None:
+    """Keep a user from being deleted until the transaction ends. DomainError NOT_FOUND `user-not-found`."""
+    if session.scalar(select(users.c.id).where(users.c.id == user_id).with_for_update(key_share=True)) is None:
+        raise errors.user_not_found()
+
+
 def promote(session: Session, email: str) -> None:
     """Make somebody an administrator. DomainError NOT_FOUND."""
-    found = _known(session, email)
-    session.execute(update(users).where(users.c.id == found.user_id).values(is_admin=True, updated_at=now()))
+    user_id = id_of(session.connection(), email)
+    session.execute(update(users).where(users.c.id == user_id).values(is_admin=True, updated_at=now()))
 
 
 def reset_password(session: Session, email: str, password_hash: str) -> None:
     """Set a password without knowing the old one, and end every session of the account. DomainError NOT_FOUND."""
-    found = _known(session, email)
-    set_password_hash(session, found.user_id, password_hash)
-    session.execute(delete(sessions).where(sessions.c.user_id == found.user_id))
-
-
-def _known(session: Session, email: str) -> Credentials:
-    found = credentials(session.connection(), email)
-    if found is None:
-        raise errors.user_not_found()
-    return found
+    user_id = id_of(session.connection(), email)
+    set_password_hash(session, user_id, password_hash)
+    session.execute(delete(sessions).where(sessions.c.user_id == user_id))

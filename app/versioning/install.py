@@ -18,11 +18,12 @@ from starlette.routing import compile_path
 from app.versioning import discovery, problems, registry
 from app.versioning.brownouts import Schedule
 from app.versioning.docs import ASSETS_PATH, assets, docs_page
+from app.versioning.metrics import Metrics
 from app.versioning.middleware import Boundary, RequestContext, version_of
 from app.versioning.openapi import build_document, routes_of
 from app.versioning.problems import Problem
 from app.versioning.registry import LifecycleError
-from app.versioning.usage import FLUSH_SECONDS, Call, Counts, Ledger
+from app.versioning.usage import FLUSH_SECONDS, Call, Counts, Ledger, operations_of
 from app.versioning.version import ApiVersion
 
 # What a browser's script may read beside the body.
@@ -53,20 +54,22 @@ class Installation:
     identify: Callable[[Request], str | None] = lambda _: None  # the registered client whose token is sent
     store_usage: Callable[[Counts], None] = lambda _: None  # see Ledger
     flush_seconds: float = FLUSH_SECONDS
+    metrics_enabled: bool = True
     observers: Sequence[Callable[[Call], None]] = ()
 
 
 @dataclass(frozen=True)
 class Installed:
-    """What the kernel hands back: the documents by version name, the brownouts, and the ledger."""
+    """What the kernel hands back: the documents by version name, the brownouts, the ledger, the metrics."""
 
     documents: Mapping[str, dict[str, Any]]
     schedule: Schedule
     ledger: Ledger
+    metrics: Metrics
 
 
 def install(app: FastAPI, installation: Installation) -> Installed:
-    """Add the versions' routes, documents, docs pages, discovery, error handling and middleware to `app`.
+    """Add the versions' routes, documents, docs pages, discovery, metrics, error handling and middleware to `app`.
 
     Call it after the application's own routes are there. The ledger lives within the application's lifespan. Raises
     LifecycleError for versions that contradict each other: what is wrong shows at boot, not at the first request.
@@ -78,16 +81,22 @@ def install(app: FastAPI, installation: Installation) -> Installed:
     _refuse_routes_without_version(app, versions)
     documents = {version.name: build_document(app, version, installation.info) for version in versions}
     schedule = Schedule({version.name: version.brownouts for version in versions})
-    ledger = Ledger(documents, installation.store_usage, installation.flush_seconds)
+    operations = operations_of(documents)
+    metrics = Metrics(versions, operations)
+    ledger = Ledger(operations, installation.store_usage, installation.flush_seconds, on_written=metrics.usage_written)
     app.include_router(APIRouter(lifespan=lambda _: ledger))  # it writes the rest when the application stops
+    observers = [ledger.note, *installation.observers]
+    if installation.metrics_enabled:
+        observers.append(metrics.note)
+        app.include_router(metrics.router())
     app.include_router(discovery.build_router(versions, schedule, docs_enabled=installation.docs_enabled))
     if installation.docs_enabled:
         for version in versions:
             _serve_document(app, version, documents[version.name])
         app.mount(ASSETS_PATH, assets())
     _handle_errors(app, installation)
-    _add_middleware(app, installation, schedule, [ledger.note, *installation.observers])
-    return Installed(documents, schedule, ledger)
+    _add_middleware(app, installation, schedule, observers)
+    return Installed(documents, schedule, ledger, metrics)
 
 
 def _refuse_routes_without_version(app: FastAPI, versions: Sequence[ApiVersion]) -> None:

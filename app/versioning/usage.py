@@ -3,9 +3,10 @@
 import asyncio
 import json
 import re
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, NamedTuple
 from urllib.parse import parse_qsl
 
@@ -14,9 +15,10 @@ from anyio.to_thread import run_sync
 
 FLUSH_SECONDS = 10.0
 MOST_BODY_BYTES = 64 * 1024  # of a larger body the fields are not read
-MOST_KEYS = 50_000  # between two flushes; a flood of invented clients is counted together beyond it
+MOST_PRODUCTS = 1000  # told apart in an hour, by a worker; a flood of invented User-Agents is counted as others
 _PRODUCT = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")  # RFC 9110, section 10.1.5
 _METHODS = ("get", "put", "post", "delete", "patch")
+_LAST_ATTEMPTS = 3  # to write what is left when the service stops
 
 log = structlog.stdlib.get_logger("tandem.usage")
 
@@ -30,8 +32,9 @@ class Client(NamedTuple):
 
 ANONYMOUS = Client("anonymous", "anonymous")
 OTHERS = Client("others", "anonymous")
-UNKNOWN_OPERATION = "unknown"
 GONE = 410
+
+Activity = Literal["active", "quiet", "stale", "gone", "unseen"]
 
 
 def client_of(registered: str | None, user_agent: str) -> Client:
@@ -55,12 +58,23 @@ class Call(NamedTuple):
     duration: float  # seconds
 
 
+class Operation(NamedTuple):
+    """A documented operation, and the names that its document knows of what may be sent."""
+
+    name: str  # without the version: "GET /posts/{id}"
+    query: frozenset[str]
+    body: frozenset[str]
+
+
+UNKNOWN = Operation("unknown", frozenset(), frozenset())  # what nothing is served for
+
+
 class Use(NamedTuple):
     """What is counted: an hour, in UTC, of a client's calls of an operation."""
 
     hour: datetime
     version: str
-    operation: str  # "GET /posts/{id}", or "unknown" where nothing is served
+    operation: str  # the name of an Operation
     client: Client
     status_class: int  # 2, 3, 4, 5; 410 by itself, so that it can be told whom a brownout has hit
 
@@ -86,77 +100,122 @@ class Counts(NamedTuple):
 class Ledger:
     """Gathers calls; `store` writes them, in a thread, adding to what other workers have written.
 
-    `documents` are the versions' OpenAPI documents by name: only what they name is kept, since anything else that a
-    client sends may be a secret. Use it as an asynchronous context manager: leaving it writes the rest. What `store`
-    fails to write is kept for the next time.
+    Of what clients send, only names that `operations` know are kept: anything else may be a secret. Use it as an
+    asynchronous context manager: leaving it writes the rest. What `store` fails to write is kept for the next time.
+    `on_written` is called whenever nothing is left to write.
     """
 
     def __init__(
         self,
-        documents: Mapping[str, Mapping[str, Any]],
+        operations: Mapping[tuple[str, str | None], Operation],
         store: Callable[[Counts], None],
         interval: float = FLUSH_SECONDS,
+        *,
+        most_products: int = MOST_PRODUCTS,
+        on_written: Callable[[], None] = lambda: None,
     ) -> None:
-        self._documented = {
-            (name, f"{method.upper()} {path.removeprefix(f'/{name}')}"): documented_fields(document, operation)
-            for name, document in documents.items()
-            for path, item in document["paths"].items()
-            for method, operation in item.items()
-            if method in _METHODS
-        }
+        self._operations = operations
         self._store = store
         self._interval = interval
+        self._most_products = most_products
+        self._on_written = on_written
         self._counts = Counts({}, {})
+        self._products: set[str] = set()  # of this hour
+        self._hour, self._hour_began = datetime.fromtimestamp(0, UTC), 0.0
 
     def note(self, call: Call) -> None:
         """Count a call. Called in the event loop alone, so that nothing needs a lock."""
+        if not 0 <= (moment := time.time()) - self._hour_began < 3600:
+            self._begin_hour(moment)
+        operation = self._operations.get((call.method, call.route), UNKNOWN)
+        client = call.client
+        if client.source == "user-agent" and client.name not in self._products:
+            if len(self._products) < self._most_products:
+                self._products.add(client.name)
+            else:
+                client = OTHERS
         uses, fields = self._counts
-        method = "GET" if call.method == "HEAD" else call.method
-        operation = f"{method} {(call.route or '').removeprefix(f'/{call.version}')}"
-        documented = self._documented.get((call.version, operation))
-        if documented is None:
-            operation = UNKNOWN_OPERATION
-        hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
-        client = call.client if len(uses) + len(fields) < MOST_KEYS else OTHERS
         status_class = GONE if call.status == GONE else call.status // 100
-        use = Use(hour, call.version, operation, client, status_class)
+        use = Use(self._hour, call.version, operation.name, client, status_class)
         uses[use] = uses.get(use, 0) + 1
-        if documented is None or not (call.query or call.body):
-            return
-        place: Literal["query", "body"]
-        for place, sent in (("query", _query_names(call.query)), ("body", _body_names(call.body))):
-            for name in sent & documented[place]:
-                field = FieldUse(hour, call.version, operation, client, place, name)
+        if call.query and operation.query:
+            for name in _query_names(call.query) & operation.query:
+                field = FieldUse(self._hour, call.version, operation.name, client, "query", name)
+                fields[field] = fields.get(field, 0) + 1
+        if call.body and operation.body:
+            for name in _body_names(call.body) & operation.body:
+                field = FieldUse(self._hour, call.version, operation.name, client, "body", name)
                 fields[field] = fields.get(field, 0) + 1
 
-    async def flush(self) -> None:
-        """Write what was gathered so far."""
+    def _begin_hour(self, moment: float) -> None:
+        self._hour_began = moment - moment % 3600
+        self._hour = datetime.fromtimestamp(self._hour_began, UTC)
+        self._products.clear()
+
+    async def flush(self) -> bool:
+        """Write what was gathered so far; False when that failed."""
         counts, self._counts = self._counts, Counts({}, {})
-        if not counts.uses:
-            return
         try:
-            await run_sync(self._store, counts)
+            if counts.uses:
+                await run_sync(self._store, counts)
         except Exception:
             log.warning("usage not written, kept for the next time", exc_info=True)
             for use, count in counts.uses.items():
                 self._counts.uses[use] = self._counts.uses.get(use, 0) + count
             for field, count in counts.fields.items():
                 self._counts.fields[field] = self._counts.fields.get(field, 0) + count
+            return False
+        self._on_written()
+        return True
 
     async def __aenter__(self) -> None:
-        self._task = asyncio.create_task(self._flush_for_ever())
+        self._stopped = asyncio.Event()
+        self._task = asyncio.create_task(self._flush_until_stopped())
 
     async def __aexit__(self, *_: object) -> None:
-        self._task.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._task
-        await self.flush()
+        self._stopped.set()
+        await self._task
 
-    async def _flush_for_ever(self) -> None:
-        while True:
-            await asyncio.sleep(self._interval)
-            # Shielded: a stop in the middle of a write must not lose it.
-            await asyncio.shield(self.flush())
+    async def _flush_until_stopped(self) -> None:
+        # Told to stop and not cancelled, which might lose what is being written at that moment.
+        while not self._stopped.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopped.wait(), self._interval)
+            if not self._stopped.is_set():
+                await self.flush()
+        for _ in range(_LAST_ATTEMPTS):
+            if await self.flush():
+                return
+
+
+def activity(last_seen: datetime | None, at: datetime) -> Activity:
+    """How alive a client is: active for 7 days after a call, stale from 30 on, gone from 90 on, quiet in between."""
+    if last_seen is None:
+        return "unseen"
+    age = at - last_seen
+    if age <= timedelta(days=7):
+        return "active"
+    if age < timedelta(days=30):
+        return "quiet"
+    return "stale" if age < timedelta(days=90) else "gone"
+
+
+def operations_of(documents: Mapping[str, Mapping[str, Any]]) -> dict[tuple[str, str | None], Operation]:
+    """The operations of OpenAPI documents, given by version, by method and path template: ("GET", "/v1/posts/{id}").
+
+    HEAD is there wherever GET is, as the same operation.
+    """
+    found: dict[tuple[str, str | None], Operation] = {}
+    for version, document in documents.items():
+        for path, item in document["paths"].items():
+            for method in _METHODS:
+                if method in item:
+                    name = f"{method.upper()} {path.removeprefix(f'/{version}')}"
+                    operation = Operation(name, **documented_fields(document, item[method]))
+                    found[method.upper(), path] = operation
+                    if method == "get":
+                        found["HEAD", path] = operation
+    return found
 
 
 def documented_fields(document: Mapping[str, Any], operation: Mapping[str, Any]) -> dict[str, frozenset[str]]:

@@ -74,20 +74,21 @@ def _fields(required: dict[str, Any], **optional: Any) -> dict[str, Any]:
 
 
 _STRING = {"type": "string", "minLength": 1, "pattern": r"^[^\x00]*$"}
+_CLIENT_ID = {"type": "string", "description": "Of a registered client: its tokens name it. Any other is ignored."}
 _PASSWORD_GRANT = _fields(
     {
         "grant_type": {"type": "string", "const": "password"},
         "username": {**_STRING, "description": "The e-mail.", "examples": ["ada@example.com"]},
         "password": {**_STRING, "examples": ["correct horse"]},
     },
-    client_id={"type": "string"},
+    client_id=_CLIENT_ID,
 )
 _REFRESH_GRANT = _fields(
     {
         "grant_type": {"type": "string", "const": "refresh_token"},
         "refresh_token": {**_STRING, "examples": ["kV3c0n5tPz"]},
     },
-    client_id={"type": "string"},
+    client_id={"type": "string", "description": "Ignored: the token keeps the client of the login."},
 )
 _REVOCATION = _fields(
     {"token": {**_STRING, "description": "An access token or a refresh token.", "examples": ["kV3c0n5tPz"]}},

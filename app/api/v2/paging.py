@@ -16,7 +16,7 @@ from app.domain.listing import Listing
 from app.versioning.openapi import link
 
 T = TypeVar("T")
-Out = TypeVar("Out", bound=BaseModel)
+Out = TypeVar("Out")
 
 
 class PageQuery(BaseModel):

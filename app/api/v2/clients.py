@@ -1,0 +1,200 @@
+"""Version 2: API clients, for administrators; an owner may look at their own."""
+
+from datetime import datetime
+from typing import Annotated, Any, Self, cast
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from app.adoption import clients, ledger
+from app.adoption.clients import ID_PATTERN, ClientChanges, ClientView
+from app.adoption.ledger import Seen
+from app.api.fields import Id
+from app.api.services import Core, Db, Services
+from app.api.v2.auth import Caller
+from app.api.v2.media import JSON, MERGE_PATCH
+from app.api.v2.paging import Page, PageQuery, read_page
+from app.domain import sessions, users
+from app.domain.clock import now
+from app.domain.fields import Text
+from app.versioning import Reply
+from app.versioning.openapi import merge_patch_body, refusals, response_headers
+from app.versioning.usage import Activity, activity
+
+router = APIRouter(prefix="/clients", tags=["clients"])
+
+ClientId = Annotated[str, StringConstraints(strict=True, pattern=ID_PATTERN)]
+Name = Annotated[Text, Field(min_length=1, max_length=100)]
+Contact = Annotated[Text, Field(min_length=1, max_length=200)]
+VersionName = Annotated[Text, Field(max_length=32)]  # no enumeration: which there are is not this version's to promise
+
+_EXAMPLE_CLIENT: dict[str, Any] = {
+    "id": "billing",
+    "name": "Billing",
+    "contact": "billing@example.com",
+    "pinned_version": "v1",
+    "owner_id": 1,
+    "brownout_exempt": False,
+    "created_at": "2026-01-31T12:00:00Z",
+    "last_seen": "2026-03-01T12:00:00Z",
+    "calls_7_days": 1200,
+    "activity": "active",
+    "drift": ["v2"],
+}
+
+
+class ClientCreate(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    id: ClientId = Field(examples=["billing"])
+    name: Name = Field(examples=["Billing"])
+    contact: Contact = Field(description="Whom to tell before something changes.", examples=["billing@example.com"])
+    pinned_version: VersionName | None = Field(None, description="The only one it should call.", examples=["v1"])
+    owner_id: Id | None = Field(None, description="The user who may look at it.", examples=[1])
+
+
+class ClientPatch(BaseModel):
+    """A merge patch (RFC 7396): null takes away the version it is pinned to, or its owner."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    # A factory and not a default: absent means unchanged, and the document must not promise otherwise.
+    name: Name = Field(default_factory=str, examples=["Billing"])
+    contact: Contact = Field(default_factory=str, examples=["billing@example.com"])
+    pinned_version: VersionName | None = Field(default_factory=str, examples=["v2"])
+    owner_id: Id | None = Field(default_factory=int, examples=[1])
+    brownout_exempt: bool = Field(default_factory=bool, description="Whether brownouts leave it out.")
+
+
+class Client(BaseModel):
+    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE_CLIENT]})
+
+    id: str
+    name: str
+    contact: str
+    pinned_version: str | None
+    owner_id: int | None
+    brownout_exempt: bool
+    created_at: datetime
+    last_seen: datetime | None = Field(description="To the hour, or to the day where it is long ago.")
+    calls_7_days: int
+    activity: str = Field(
+        description="active (within 7 days), quiet, stale (from 30 on), gone (from 90 on), or unseen."
+    )
+    drift: list[str] = Field(description="Versions it has called within 7 days without being pinned to them.")
+
+    @classmethod
+    def of(cls, client: ClientView, seen: Seen | None) -> Self:
+        alive: Activity = activity(seen.last if seen else None, now())
+        calls = seen.calls if seen else {}
+        return cls(
+            id=client.id,
+            name=client.name,
+            contact=client.contact,
+            pinned_version=client.pinned_version,
+            owner_id=client.owner_id,
+            brownout_exempt=client.brownout_exempt,
+            created_at=client.created_at,
+            last_seen=seen.last if seen else None,
+            calls_7_days=sum(calls.values()),
+            activity=alive,
+            drift=client.drift(calls),
+        )
+
+
+class ClientPage(BaseModel):
+    data: list[Client]
+    page: Page
+
+
+@router.get(
+    "",
+    response_model=ClientPage,
+    responses={
+        **response_headers(200, Link="The next and the previous page (RFC 8288).", required=False),
+        **refusals(401, 403, status_400="The cursor does not belong to this list."),
+    },
+)
+def list_clients(
+    query: Annotated[PageQuery, Query()], request: Request, caller: Caller, core: Core, db: Db
+) -> Reply[ClientPage]:
+    """All registered clients by id, for administrators."""
+    with db.read() as connection:
+        users.require_administrator(connection, sessions.authenticate(connection, caller))
+        found, page, headers = read_page(connection, clients.listing(), query, request, core, lambda client: client)
+        seen = ledger.seen(connection, [client.id for client in found])
+    return Reply(ClientPage(data=[Client.of(client, seen.get(client.id)) for client in found], page=page), 200, headers)
+
+
+@router.post(
+    "",
+    status_code=201,
+    response_model=Client,
+    responses={
+        **response_headers(201, Location="The path of the new client."),
+        **refusals(401, 403, 415, status_404="There is no such owner.", status_409="The id is taken."),
+    },
+    dependencies=[Depends(JSON)],
+)
+def register_client(body: ClientCreate, caller: Caller, core: Core, db: Db) -> Reply[Client]:
+    """Register a client, for administrators. A login that names it gives tokens that name it."""
+    with db.write() as session:
+        users.require_administrator(session.connection(), sessions.authenticate(session.connection(), caller))
+        _check_version(body.pinned_version, core)
+        client = clients.register(
+            session,
+            body.id,
+            name=body.name,
+            contact=body.contact,
+            pinned_version=body.pinned_version,
+            owner_id=body.owner_id,
+        )
+    return Reply(Client.of(client, None), 201, {"Location": f"/v2/clients/{client.id}"})
+
+
+@router.get("/{client_id}", response_model=Client, responses=refusals(401, 404))
+def get_client(client_id: ClientId, caller: Caller, db: Db) -> Reply[Client]:
+    """Look at a client: administrators at any, others at those they own."""
+    with db.read() as connection:
+        user_id = sessions.authenticate(connection, caller)
+        client = clients.get(connection, client_id)
+        if client.owner_id != user_id and not users.is_administrator(connection, user_id):
+            raise clients.not_found()
+        seen = ledger.seen(connection, [client_id])
+    return Reply(Client.of(client, seen.get(client_id)))
+
+
+@router.patch(
+    "/{client_id}",
+    response_model=Client,
+    responses=refusals(401, 403, 415, status_404="There is no such client, or no such owner."),
+    dependencies=[Depends(MERGE_PATCH)],
+    openapi_extra=merge_patch_body("ClientPatch"),
+)
+def update_client(client_id: ClientId, body: ClientPatch, caller: Caller, core: Core, db: Db) -> Reply[Client]:
+    """Change the given members of a client, for administrators."""
+    changes = cast(ClientChanges, body.model_dump(exclude_unset=True))
+    with db.write() as session:
+        connection = session.connection()
+        users.require_administrator(connection, sessions.authenticate(connection, caller))
+        _check_version(changes.get("pinned_version"), core)
+        client = clients.change(session, client_id, changes)
+        seen = ledger.seen(connection, [client_id])
+    return Reply(Client.of(client, seen.get(client_id)))
+
+
+@router.delete("/{client_id}", status_code=204, responses=refusals(401, 403, 404))
+def remove_client(client_id: ClientId, caller: Caller, db: Db) -> Response:
+    """Take a client off the register, for administrators. What it has called stays counted."""
+    with db.write() as session:
+        users.require_administrator(session.connection(), sessions.authenticate(session.connection(), caller))
+        clients.remove(session, client_id)
+    return Response(status_code=204)
+
+
+def _check_version(name: str | None, core: Services) -> None:
+    """422 for a version that is not served, as for any other value that is none of those there are."""
+    if name is not None and name not in core.versions:
+        message = f"Input should be {' or '.join(map(repr, core.versions))}"
+        raise RequestValidationError([{"loc": ("body", "pinned_version"), "msg": message, "type": "literal_error"}])

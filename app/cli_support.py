@@ -1,0 +1,48 @@
+"""What the groups of the `tandem` command share: the database, once it answers, and a table of text."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import typer
+from rich.console import Console
+
+from app.db import Database, DatabaseUnavailable, migrations
+from app.main import open_database
+from app.settings import Settings, load_settings
+
+stdout = Console(soft_wrap=True)
+stderr = Console(stderr=True, soft_wrap=True, highlight=False)
+
+
+@contextmanager
+def opened(settings: Settings | None = None) -> Iterator[Database]:
+    """The database, once it answers."""
+    settings = settings or load_settings()
+    database = open_database(settings)
+    try:
+        database.wait_until_up(settings.database_connect_wait, lambda line: stderr.print(line, markup=False))
+        yield database
+    finally:
+        database.close()
+
+
+@contextmanager
+def opened_migrated() -> Iterator[Database]:
+    """As `opened`, for what needs the tables."""
+    with opened() as database:
+        with database.read() as connection:
+            if migrations.current(connection) != migrations.head():
+                raise DatabaseUnavailable("the database is not at the newest migration; run: tandem db upgrade")
+        yield database
+
+
+def echo_table(rows: Sequence[Sequence[object]]) -> None:
+    """Print rows, the first of them the heading, in columns as wide as they need to be; numbers to the right."""
+    widths = [max(len(str(row[column])) for row in rows) for column in range(len(rows[0]))]
+    numeric = [len(rows) > 1 and isinstance(rows[1][column], int) for column in range(len(rows[0]))]
+    for row in rows:
+        cells = [
+            str(cell).rjust(width) if right else str(cell).ljust(width)
+            for cell, width, right in zip(row, widths, numeric, strict=True)
+        ]
+        typer.echo("  ".join(cells).rstrip())
