@@ -17,7 +17,7 @@ START_SECONDS = 30
 class LiveServer:
     """`tandem serve` on a free port of the loopback interface, for the length of a `with` block.
 
-    `folder` takes its log, `server.log`. The database must be migrated.
+    `folder` takes its log, `server.log`. The database must be migrated. The block begins once all workers serve.
     """
 
     def __init__(self, database_url: str, folder: Path, **environment: str) -> None:
@@ -32,6 +32,7 @@ class LiveServer:
             "SECRET_KEY": "a secret for tests, long enough to sign with",
             "BCRYPT_ROUNDS": "4",
             "LOG_FORMAT": "json",
+            "WORKERS": "1",
             **environment,
         }
 
@@ -46,10 +47,11 @@ class LiveServer:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline and self.process.poll() is None:
             try:
-                if httpx2.get(f"{self.url}/livez").status_code == 200:
+                if httpx2.get(f"{self.url}/livez").status_code == 200 and self._all_started():
                     return self
             except httpx2.TransportError:
-                time.sleep(0.05)
+                pass
+            time.sleep(0.05)
         self.__exit__(None, None, None)
         raise RuntimeError(f"the server did not start:\n{self.log.read_text()}")
 
@@ -58,6 +60,12 @@ class LiveServer:
     ) -> None:
         self.process.terminate()
         self.process.wait(timeout=30)
+
+    def _all_started(self) -> bool:
+        """Whether every worker has begun to serve; a log of warnings alone does not tell."""
+        if self._environment["WORKERS"] == "1":
+            return True
+        return self.log.read_text().count('"Application startup complete."') == int(self._environment["WORKERS"])
 
 
 def _free_port() -> int:

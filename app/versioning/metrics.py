@@ -62,7 +62,11 @@ class Metrics:
             ("sunset", "When a version ends.", {v.name: v.sunset for v in versions}),
         ):
             gauge = Gauge(
-                f"api_{name}_timestamp_seconds", help_, ("version",), multiprocess_mode="max", registry=self._registry
+                f"api_version_{name}_timestamp_seconds",
+                help_,
+                ("version",),
+                multiprocess_mode="max",
+                registry=self._registry,
             )
             for version, moment in moments.items():
                 if moment is not None:
