@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -509,3 +510,19 @@ def test_several_workers_count_every_request(database_url, tmp_path):
             assert sum(row["calls"] for row in rows(database)) == requests
             assert {row["client"] for row in rows(database)} == {f"thread-{number}" for number in range(threads)}
             assert sent(database) == {("GET /posts", "query", "limit"): requests}
+
+
+def test_a_kill_loses_what_was_not_written_and_no_more(database_url, tmp_path):
+    """What was flushed before `kill -9` is in the ledger; what came since may be lost, and is never there twice."""
+    with new_database(database_url, tmp_path) as url, opened(url) as database:
+        with LiveServer(url, tmp_path, WORKERS="2", USAGE_FLUSH_SECONDS="0.2") as server:
+            for _ in range(100):
+                httpx2.get(f"{server.url}/v2/tags")
+            deadline = time.monotonic() + 20
+            while (written := sum(row["calls"] for row in rows(database))) < 100 and time.monotonic() < deadline:
+                time.sleep(0.05)
+            for _ in range(50):
+                httpx2.get(f"{server.url}/v2/tags")
+            server.kill()
+        assert written == 100
+        assert 100 <= sum(row["calls"] for row in rows(database)) <= 150

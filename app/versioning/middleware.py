@@ -83,7 +83,7 @@ class RequestContext:
             send = _without_body(send)
         version = version_of(scope["path"], self.versions)
         body = bytearray()
-        if version and self.observers:
+        if version and self.observers and scope["method"] != "GET":
             receive = _noting(receive, body)
 
         async def send_with_headers(message: Message) -> None:

@@ -14,6 +14,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from sqlalchemy.orm import Session
 
+from app.adoption import clients
 from app.api.services import Services
 from app.db import Database
 from app.domain import posts, sessions, users, votes
@@ -66,6 +67,13 @@ _POSTS = [
     (3, "ENGINES, again", "\u0001\u007f\u00a0\ufeff\U0010ffff", True, ["engines"], "2026-02-08T08:00:00Z"),
     *((1, f"Letter {n}", f"Content {n}.", True, ["letters"], f"2026-02-1{n}T08:00:00Z") for n in range(5)),
 ]
+_ADMINISTRATOR = "zoe@example.com"
+# id, name, the version it is pinned to, its owner
+_CLIENTS = [
+    ("billing", "Billing", "v1", None),
+    ("mobile", "The mobile app", "v2", 2),
+    ("sync.nightly_1", "Sync", None, 1),
+]
 _VOTES = [(2, 1, 1), (3, 1, 1), (1, 5, -1), (4, 5, -1), (2, 5, 1), (3, 3, 1), (4, 3, -1), (1, 9, 1), (2, 2 + 7, 1)]
 
 
@@ -99,6 +107,16 @@ def plant(app: FastAPI) -> dict[str, str]:
         with time_machine.travel(_LONG_AGO, tick=False):
             for voter, post, value in _VOTES:
                 votes.put(session, voter, post, value)
+            users.promote(session, _ADMINISTRATOR)
+            for client_id, client_name, pinned, owner_id in _CLIENTS:
+                clients.register(
+                    session,
+                    client_id,
+                    name=client_name,
+                    contact=f"{client_id}@example.com",
+                    pinned_version=pinned,
+                    owner_id=owner_id,
+                )
         return _tokens(session, services.tokens)
 
 

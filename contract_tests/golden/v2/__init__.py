@@ -1,6 +1,6 @@
 """What is recorded of version 2."""
 
-from contract_tests.golden.v2 import across, auth, failures, lists, posts, users, votes
+from contract_tests.golden.v2 import across, auth, clients, failures, lists, posts, users, votes
 
 SCENARIOS = {
     **users.SCENARIOS,
@@ -8,6 +8,7 @@ SCENARIOS = {
     **lists.SCENARIOS,
     **posts.SCENARIOS,
     **votes.SCENARIOS,
+    **clients.SCENARIOS,
     **across.SCENARIOS,
     **failures.SCENARIOS,
 }
