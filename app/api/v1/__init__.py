@@ -6,7 +6,7 @@ from fastapi import APIRouter
 
 from app.api.v1 import auth, posts, users, votes
 from app.api.v1.errors import ERRORS
-from app.api.v1.successor import MIGRATION
+from app.api.v1.migration import MIGRATION
 from app.versioning import ApiVersion
 
 router = APIRouter()

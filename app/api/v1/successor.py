@@ -1,4 +1,4 @@
-"""What becomes of version 1 in its successor: where the same resources are, and what is different about them."""
+"""Where the resources of version 1 are in its successor."""
 
 from urllib.parse import parse_qsl, quote, urlencode
 
@@ -8,7 +8,6 @@ from pydantic import TypeAdapter, ValidationError
 from app.api.cursors import Cursor
 from app.api.services import Services
 from app.api.v1.paging import Limit, Skip
-from app.versioning import Migration
 
 _BASE = "/v2"
 _MOST_A_PAGE = 100
@@ -45,6 +44,3 @@ def _number(form: TypeAdapter[int], text: str, default: int) -> int:
         return form.validate_python(text)
     except ValidationError:
         return default
-
-
-MIGRATION = Migration(resource=resource)
