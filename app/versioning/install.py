@@ -15,12 +15,13 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.routing import compile_path
 
-from app.versioning import discovery, problems, registry
+from app.versioning import discovery, guide, problems, registry
 from app.versioning.brownouts import Schedule
 from app.versioning.docs import ASSETS_PATH, assets, docs_page
 from app.versioning.metrics import Metrics
 from app.versioning.middleware import Boundary, RequestContext, version_of
 from app.versioning.openapi import build_document, routes_of
+from app.versioning.pages import Pages
 from app.versioning.problems import Problem
 from app.versioning.registry import LifecycleError
 from app.versioning.usage import FLUSH_SECONDS, Call, Counts, Ledger, operations_of
@@ -90,6 +91,7 @@ def install(app: FastAPI, installation: Installation) -> Installed:
         observers.append(metrics.note)
         app.include_router(metrics.router())
     app.include_router(discovery.build_router(versions, schedule, docs_enabled=installation.docs_enabled))
+    app.include_router(guide.build_router(versions, documents, Pages(shared={"site": versions[-1].title})))
     if installation.docs_enabled:
         for version in versions:
             _serve_document(app, version, documents[version.name])

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.security import OAuth2PasswordBearer
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
@@ -46,8 +46,8 @@ _NOT_STORED = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 class TokenPair(BaseModel):
     access_token: str
     token_type: Literal["Bearer"]
-    expires_in: int
-    refresh_token: str
+    expires_in: int = Field(examples=[1800])
+    refresh_token: str = Field(examples=["kV3c0n5tPz"])
 
 
 class OAuthError(BaseModel):

@@ -5,7 +5,7 @@ from typing import Annotated, Any, TypeVar
 from urllib.parse import parse_qsl, urlencode
 
 from fastapi import Request
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.cursors import Cursor
 from app.api.fields import ONLY_DIGITS
@@ -40,6 +40,10 @@ def next_page(operation: str) -> dict[str, Any]:
 
 
 class Page(BaseModel):
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"limit": 20, "next_cursor": "kV3c0n5tPz", "prev_cursor": None}]}
+    )
+
     limit: int
     next_cursor: str | None
     prev_cursor: str | None

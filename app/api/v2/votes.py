@@ -25,6 +25,8 @@ class Vote(BaseModel):
 
 
 class VoteResult(BaseModel):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"value": 1, "votes": {"up": 3, "down": 1, "score": 2}}]})
+
     value: Literal[1, -1]
     votes: Votes
 
