@@ -21,6 +21,7 @@ from app.api import VERSIONS
 from app.cli_clients import clients_app
 from app.cli_contract import contract_app
 from app.cli_lifecycle import lifecycle_app
+from app.cli_readiness import readiness
 from app.cli_support import opened, opened_migrated, stderr, stdout
 from app.cli_usage import usage_app
 from app.cli_versions import versions_app
@@ -51,6 +52,7 @@ app.add_typer(users_app, name="users")
 app.add_typer(contract_app, name="contract")
 app.add_typer(lifecycle_app, name="lifecycle")
 app.add_typer(versions_app, name="versions")
+versions_app.command()(readiness)
 app.add_typer(clients_app, name="clients")
 app.add_typer(usage_app, name="usage")
 

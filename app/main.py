@@ -69,7 +69,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         tokens=AccessTokens(secret, timedelta(minutes=settings.access_token_expire_minutes)),
         refresh_lifetime=timedelta(days=settings.refresh_token_expire_days),
         cursor_key=hmac.digest(secret.encode(), b"tandem list cursor", hashlib.sha256),
-        versions=tuple(version.name for version in versions),
+        versions={version.name: version for version in versions},
     )
 
     def tell_of_drift(client: str, pinned: str, called: str, calls: int) -> None:

@@ -45,6 +45,7 @@ COMMANDS = {
     ("versions", "brownout", "resume"): "Let brownouts happen again",
     ("versions", "brownout", "report"): "Say whom a brownout has hit",
     ("versions", "new"): "Begin the next version",
+    ("versions", "readiness"): "Show whom the end of a version would hit",
     ("contract",): "What the OpenAPI documents promise",
     ("contract", "diff"): "Compare two OpenAPI",
     ("contract", "check"): "Compare what is served with what was released",

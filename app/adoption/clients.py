@@ -144,5 +144,24 @@ def consents_to(connection: Connection, version: str, sunset: datetime | None) -
     return {row.client_id: row.given_at for row in connection.execute(statement)}
 
 
+def consent_of(connection: Connection, client_id: str, version: str) -> ConsentView:
+    """What was last consented to. DomainError NOT_FOUND `consent-not-found`."""
+    statement = sa.select(*(consents.c[name] for name in ConsentView._fields)).where(
+        consents.c.client_id == client_id, consents.c.version == version
+    )
+    row = connection.execute(statement).first()
+    if row is None:
+        raise DomainError(Kind.NOT_FOUND, "consent-not-found", "No date of this version was consented to")
+    return ConsentView._make(row)
+
+
+def seen_by(connection: Connection, client_id: str, user_id: int) -> ClientView:
+    """A client, for its owner or an administrator. DomainError NOT_FOUND `client-not-found` for anybody else."""
+    client = get(connection, client_id)
+    if client.owner_id != user_id and not users.is_administrator(connection, user_id):
+        raise not_found()
+    return client
+
+
 def not_found() -> DomainError:
     return DomainError(Kind.NOT_FOUND, "client-not-found", "No such client")

@@ -32,6 +32,19 @@ _DOMAIN_TYPES = (
     ProblemType("post-not-found", 404, "Post Not Found", "There is no post with this id, or it is another's draft."),
     ProblemType("vote-not-found", 404, "Vote Not Found", "There is no vote of yours on this post to take back."),
     ProblemType("client-not-found", 404, "Client Not Found", "No API client that you may see is registered under it."),
+    ProblemType("version-not-found", 404, "Version Not Found", "No version of this name is served; see /versions."),
+    ProblemType(
+        "consent-not-found", 404, "Consent Not Found", "The client has consented to no sunset of this version."
+    ),
+    ProblemType(
+        "another-sunset",
+        409,
+        "Another Sunset",
+        "The version does not end at that time, or not at all. Read its Sunset header, or /versions, and send that.",
+    ),
+    ProblemType(
+        "nothing-to-be-ready-for", 409, "Nothing To Be Ready For", "The version has no successor for clients to go to."
+    ),
     ProblemType(
         "client-id-taken", 409, "Client Id Taken", "An API client is registered under this id; choose another."
     ),

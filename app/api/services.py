@@ -3,6 +3,7 @@
 Dependencies are `async def`: a plain function would cost a second trip to the thread pool.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated
@@ -15,12 +16,13 @@ from app.db import Database
 from app.domain import errors
 from app.domain.accounts import Accounts
 from app.domain.tokens import AccessTokens, Claims
+from app.versioning import ApiVersion
 
 
 @dataclass(frozen=True)
 class Services:
     """The parts of the running service. `cursor_key` signs what a version hands out to be brought back; `versions` are
-    the names of those that are served.
+    those that are served, by name.
     """
 
     database: Database
@@ -28,7 +30,7 @@ class Services:
     tokens: AccessTokens
     refresh_lifetime: timedelta
     cursor_key: bytes
-    versions: tuple[str, ...]
+    versions: Mapping[str, ApiVersion]
 
 
 async def get_services(request: Request) -> Services:

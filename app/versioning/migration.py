@@ -50,6 +50,13 @@ class Difference:
     hits: Hits = "callers"
     convert: Callable[[Any], Any] | None = None
 
+    @property
+    def summary(self) -> str:
+        """The entry in a line: "reply /email removed: …"."""
+        where = " → ".join(dict.fromkeys(at or "(the whole)" for at in (self.pointer, self.to) if at is not None))
+        subject = " ".join(part for part in (self.place, where, self.kind) if part)
+        return f"{subject}: {self.note}" if self.note else subject
+
     def as_json(self) -> dict[str, Any]:
         """The difference as `/versions/<name>/migration.json` has it."""
         values = {name: getattr(self, name) for name in ("place", "kind", "pointer", "to", "effort", "hits", "note")}

@@ -2,12 +2,12 @@
 
 from fastapi import APIRouter
 
-from app.api.v2 import auth, clients, posts, tags, users, votes
+from app.api.v2 import auth, clients, lifecycle, posts, tags, users, votes
 from app.api.v2.errors import ERRORS
 from app.versioning import ApiVersion
 
 router = APIRouter()
-for module in (users, auth, posts, votes, tags, clients):
+for module in (users, auth, posts, votes, tags, clients, lifecycle):
     router.include_router(module.router)
 
 VERSION = ApiVersion(
@@ -27,6 +27,7 @@ VERSION = ApiVersion(
         {"name": "posts", "description": "Reading and writing posts."},
         {"name": "votes", "description": "Voting posts up and down."},
         {"name": "tags", "description": "What posts are about."},
+        {"name": "lifecycle", "description": "How versions end, and who is ready."},
         {"name": "clients", "description": "Programs that call the API: for administrators, and their owners."},
     ),
 )

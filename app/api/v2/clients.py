@@ -158,9 +158,7 @@ def get_client(client_id: ClientId, caller: Caller, db: Db) -> Reply[Client]:
     """Look at a client: administrators at any, others at those they own."""
     with db.read() as connection:
         user_id = sessions.authenticate(connection, caller)
-        client = clients.get(connection, client_id)
-        if client.owner_id != user_id and not users.is_administrator(connection, user_id):
-            raise clients.not_found()
+        client = clients.seen_by(connection, client_id, user_id)
         seen = ledger.seen(connection, [client_id])
     return Reply(Client.of(client, seen.get(client_id)))
 
