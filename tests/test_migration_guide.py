@@ -1,5 +1,6 @@
 """The migration map and the guide, as they are served."""
 
+import json
 import re
 from html.parser import HTMLParser
 from typing import Any, cast
@@ -153,3 +154,35 @@ def prepare(database: Database, steps: Steps, *, signed_up: bool) -> dict[str, s
     for value in (1, 1, 1, -1):
         steps.vote(steps.person(), post["id"], value)
     return dict(ada.headers)
+
+
+def test_what_documents_do_not_show(client: TestClient, steps: Steps):
+    """The rules of the map, each in both versions."""
+    ada, bob = steps.person(), steps.person()
+    post = steps.post(ada, tags=["engines"])["id"]
+    body = {"title": "t", "content": "c"}
+    for path, status in (("/v1/posts/1/", 200), ("/v2/posts/1/", 404)):
+        assert client.get(path, headers=ada.headers).status_code == status
+    assert client.put(f"/v1/posts/{post}", json=body, headers=ada.headers).status_code == 200
+    assert client.get(f"/v2/posts/{post}").json()["tags"] == ["engines"]
+    assert client.put(f"/v2/posts/{post}", json=body, headers=ada.headers).json()["tags"] == []
+    steps.vote(bob, post, -1)
+    gone = client.post("/v1/vote", json={"post_id": post, "dir": 0}, headers=bob.headers)
+    assert gone.status_code == 404
+    assert client.get(f"/v2/posts/{post}", headers=bob.headers).json()["my_vote"] == -1
+    for path, status in ((f"/v2/posts/{post}/vote", 204), (f"/v2/posts/{post}/vote", 204), ("/v2/posts/99/vote", 404)):
+        assert client.delete(path, headers=bob.headers).status_code == status
+    assert client.get(f"/v2/posts/{post}", headers=bob.headers).json()["my_vote"] == 0
+    steps.post(ada)
+    first, last = (client.get(path).json()["data"][0]["id"] for path in ("/v2/posts?sort=created_at", "/v2/posts"))
+    assert (first, last) == (post, post + 1)
+    for version, sent, kind, status in (
+        ("v1", {**body, "x": 1}, "application/json", 201),
+        ("v2", {**body, "x": 1}, "application/json", 422),
+        ("v1", body, "application/vnd.api+json", 201),
+        ("v2", body, "application/vnd.api+json", 415),
+        ("v1", body, "text/plain", 422),
+        ("v2", body, "text/plain", 415),
+    ):
+        headers = {**ada.headers, "Content-Type": kind}
+        assert client.post(f"/{version}/posts", content=json.dumps(sent), headers=headers).status_code == status

@@ -53,6 +53,7 @@ _PEOPLE = [
     ("zoe@example.com", "Zoë 🦊", 'Ünï \u2028 "quoted" \\ </script>', "2026-02-28T23:59:59.999999Z"),
     ("imported@example.com", None, None, "2026-02-01T00:00:00Z"),
 ]
+_ADMINISTRATOR = "zoe@example.com"
 _WITHOUT_PASSWORD = {"imported@example.com"}
 # owner, title, content, published, tags, when
 _POSTS = [
@@ -67,11 +68,11 @@ _POSTS = [
     (3, "ENGINES, again", "\u0001\u007f\u00a0\ufeff\U0010ffff", True, ["engines"], "2026-02-08T08:00:00Z"),
     *((1, f"Letter {n}", f"Content {n}.", True, ["letters"], f"2026-02-1{n}T08:00:00Z") for n in range(5)),
 ]
-_ADMINISTRATOR = "zoe@example.com"
 # id, name, the version it is pinned to, its owner
 _CLIENTS = [
     ("billing", "Billing", "v1", None),
     ("mobile", "The mobile app", "v2", 2),
+    ("reports", "Reports", None, 1),
     ("sync.nightly_1", "Sync", None, 1),
 ]
 _VOTES = [(2, 1, 1), (3, 1, 1), (1, 5, -1), (4, 5, -1), (2, 5, 1), (3, 3, 1), (4, 3, -1), (1, 9, 1), (2, 2 + 7, 1)]

@@ -41,7 +41,7 @@ def next_page(operation: str) -> dict[str, Any]:
 
 class Page(BaseModel):
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"limit": 20, "next_cursor": "kV3c0n5tPz", "prev_cursor": "bW9yZSBub3Rlcw"}]}
+        json_schema_extra={"examples": [{"limit": 10, "next_cursor": "kV3c0n5tPz", "prev_cursor": "bW9yZSBub3Rlcw"}]}
     )
 
     limit: int

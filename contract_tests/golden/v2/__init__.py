@@ -1,6 +1,6 @@
 """What is recorded of version 2."""
 
-from contract_tests.golden.v2 import across, auth, clients, failures, lists, posts, users, votes
+from contract_tests.golden.v2 import across, auth, clients, failures, lifecycle, lists, posts, users, votes
 
 SCENARIOS = {
     **users.SCENARIOS,
@@ -9,6 +9,7 @@ SCENARIOS = {
     **posts.SCENARIOS,
     **votes.SCENARIOS,
     **clients.SCENARIOS,
+    **lifecycle.SCENARIOS,
     **across.SCENARIOS,
     **failures.SCENARIOS,
 }
