@@ -262,3 +262,23 @@ def test_the_command(three: Traffic, scratch: object, database_url: str):  # noq
     assert tandem("versions", "readiness", "v1", "--days", "1", **there).code == 0
     for wrong in (("v2",), ("v9",), ("v1", "--days", "0"), ("v1", "--format", "xml"), ()):
         assert tandem("versions", "readiness", *wrong, **there).code == 2
+
+
+def test_what_was_sent_long_ago_hits_nobody(traffic: Traffic):
+    """A field that a client no longer sends does not count, though the client calls on."""
+    for moment, path in (("2026-11-26T12:00:00Z", "/v1/posts?search=x"), (NOW, "/v1/posts")):
+        with time_machine.travel(moment, tick=False):
+            by = traffic.log_in() | {"User-Agent": "Changed"}
+            assert traffic.api.get(path, headers=by).status_code == 200
+            traffic.flush()
+    assert not [change for change in traffic.of("Changed")["changes"] if change["from"] == "search"]
+
+
+def test_a_program_is_not_the_registered_client_it_is_named_like(three: Traffic):
+    """A User-Agent says anything: what was consented to for a client is not counted for it."""
+    by = three.log_in()
+    three.api.put("/v2/clients/cleaner/consents/v1", json={"sunset": SUNSET}, headers=by)
+    three.api.get("/v1/users/1", headers={"User-Agent": "cleaner/1.0"})
+    found = {each["source"]: each for each in three.report()["clients"] if each["client"] == "cleaner"}
+    assert (found["token"]["verdict"], found["token"]["consented"]) == ("safe", NOW)
+    assert (found["user-agent"]["verdict"], found["user-agent"]["consented"]) == ("blocked", None)
