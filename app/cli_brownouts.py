@@ -13,8 +13,7 @@ from app.domain.clock import now
 from app.main import served_versions
 from app.settings import load_settings
 from app.versioning import ApiVersion, Brownout, LifecycleError
-from app.versioning.lifecycle import rfc3339
-from app.versioning.registry import fault_of_window
+from app.versioning.times import rfc3339
 
 brownouts_app = typer.Typer(
     help="Switching a version off for an announced while, so that its sunset surprises nobody.", no_args_is_help=True
@@ -79,17 +78,9 @@ def plan_(
         window = Brownout(starts, ends or starts + (length or timedelta()), client, percentage or 100)
     except OverflowError:
         raise typer.BadParameter("is too long", param_hint="'--for'") from None
-    if (fault := fault_of_window(served, window.starts, window.ends, window.percentage)) is not None:
-        raise LifecycleError(fault)
-    if window.starts < now():
-        raise LifecycleError(
-            f"{version}: a brownout that starts {rfc3339(window.starts)} comes unannounced: it is past"
-        )
     with opened_migrated() as database, database.write() as session:
-        planned = plan.read(session.connection()).windows.get(version, ())
-        for other in (*served.brownouts, *planned):
-            if window.overlaps(other):
-                raise LifecycleError(f"{version}: there is a brownout for the same clients then: {told(other)}")
+        if (fault := plan.fault(session.connection(), served, window)) is not None:
+            raise LifecycleError(fault)
         if dry_run:
             _show_rehearsal(version, window, rehearsal.rehearse(session.connection(), version, window, weeks=weeks))
             return
@@ -102,7 +93,7 @@ def plan_(
             percentage=window.percentage,
             reason=reason,
         )
-    typer.echo(f"brownout {id_} of {version} planned: {told(window)}")
+    typer.echo(f"brownout {id_} of {version} planned: {window}")
 
 
 @brownouts_app.command("list")
@@ -112,13 +103,13 @@ def list_(version: Annotated[str | None, typer.Argument(help="Such as v1; by def
     with opened_migrated() as database, database.read() as connection:
         windows, stopped = plan.windows(connection, version), plan.stopped(connection)
     rows = [
-        ("-", one.name, _state(window.starts, window.ends), told(window), "declared in the code")
+        ("-", one.name, _state(window.starts, window.ends), str(window), "declared in the code")
         for one in versions
         for window in one.brownouts
     ]
     for kept in windows:
         state = "cancelled" if kept.cancelled_at else _state(kept.starts_at, kept.ends_at)
-        rows.append((str(kept.id), kept.version, state, told(_brownout(kept)), kept.reason))
+        rows.append((str(kept.id), kept.version, state, str(_brownout(kept)), kept.reason))
     _table(("id", "version", "state", "window", "reason"), rows)
     if stopped:
         typer.echo("All brownouts are stopped: none hits anybody until tandem versions brownout resume")
@@ -159,16 +150,9 @@ def report(id_: _Id) -> None:
         (window,) = found
         callers = rehearsal.refused(connection, window)
     state = "cancelled" if window.cancelled_at else _state(window.starts_at, window.ends_at)
-    typer.echo(f"brownout {id_} of {window.version}, {state}: {told(_brownout(window))}")
+    typer.echo(f"brownout {id_} of {window.version}, {state}: {_brownout(window)!s}")
     _table(("client", "known by", "refused", "operations"), map(_row, callers))
     typer.echo(f"{len(callers)} clients were refused {sum(caller.calls for caller in callers)} calls, by whole hours")
-
-
-def told(window: Brownout) -> str:
-    """A window for people: from when to when, and for whom."""
-    whom = f"client {window.client}" if window.client is not None else f"{window.percentage} % of the clients"
-    whom = "all clients" if whom.startswith("100 ") else whom
-    return f"{rfc3339(window.starts)} to {rfc3339(window.ends)} for {whom}"
 
 
 def _served(name: str) -> ApiVersion:
@@ -189,7 +173,7 @@ def _state(starts: datetime, ends: datetime) -> str:
 
 
 def _show_rehearsal(version: str, window: Brownout, found: rehearsal.Rehearsal) -> None:
-    typer.echo(f"nothing is planned; {version} would be switched off {told(window)}")
+    typer.echo(f"nothing is planned; {version} would be switched off {window}")
     for starts, ends in found.periods:
         typer.echo(f"looked at {rfc3339(starts)} to {rfc3339(ends)}, by whole hours")
     groups = (("hit", found.hit), ("exempt", found.exempt), ("not hit", found.spared))

@@ -13,7 +13,7 @@ from app.domain import users
 from app.domain.clock import now
 from app.main import served_versions
 from app.settings import load_settings
-from app.versioning.discovery import spelled
+from app.versioning.times import spelled
 from app.versioning.usage import activity
 
 clients_app = typer.Typer(help="The API's registered clients, and what they call.", no_args_is_help=True)

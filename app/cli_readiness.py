@@ -11,9 +11,9 @@ from app.cli_support import echo_table, opened_migrated
 from app.main import served_versions
 from app.settings import load_settings
 from app.versioning import ApiVersion
-from app.versioning.discovery import spelled
 from app.versioning.migration import EFFORTS
 from app.versioning.readiness import CANNOT_BE_SEEN, DAYS, ClientReadiness, as_json
+from app.versioning.times import spelled
 
 _HEADING = ("verdict", "client", "known by", "calls a day", "last seen", "activity", "consent", "changes that hit it")
 

@@ -13,7 +13,7 @@ from app.cli_support import echo_table, opened_migrated
 from app.domain.clock import now
 from app.main import served_versions
 from app.settings import load_settings
-from app.versioning.discovery import spelled
+from app.versioning.times import spelled
 
 
 class By(StrEnum):

@@ -7,15 +7,15 @@ import typer
 
 from app.adoption import plan
 from app.api import VERSIONS
-from app.cli_brownouts import brownouts_app, told
+from app.cli_brownouts import brownouts_app
 from app.cli_support import opened_migrated
 from app.db import DatabaseUnavailable
 from app.domain.clock import now
 from app.main import served_versions
 from app.settings import load_settings
 from app.versioning.brownouts import Schedule
-from app.versioning.discovery import spelled
 from app.versioning.scaffold import scaffold
+from app.versioning.times import spelled
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -52,7 +52,7 @@ def list_() -> None:
     for version in versions:
         for window in schedule.windows(version.name):
             if window.ends > now():
-                typer.echo(f"brownout of {version.name}: {told(window)}")
+                typer.echo(f"brownout of {version.name}: {window}")
 
 
 @versions_app.command()

@@ -122,6 +122,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             max_body_bytes=settings.max_body_bytes,
             strict_transport=settings.production,
             docs_enabled=settings.docs_enabled,
+            pages=pages,
             identify=client_of_token,
             store_usage=bookkeeper.store,
             flush_seconds=settings.usage_flush_seconds,

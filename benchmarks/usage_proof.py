@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from app.adoption.models import usage
 from app.db import Database
 from app.settings import Settings
-from contract_tests.record import databases
+from contract_tests.recordings import postgresql, sqlite
 from tests.conftest import empty
 from tests.server import LiveServer
 
@@ -84,8 +84,8 @@ def _kill(url: str, database: Database, folder: Path) -> bool:
 def main() -> None:
     wanted = sys.argv[1:] or ["sqlite", "postgresql"]
     exact = True
-    with databases() as urls, tempfile.TemporaryDirectory(prefix="tandem-proof-") as folder:
-        for url in urls:
+    with sqlite() as one, postgresql() as other, tempfile.TemporaryDirectory(prefix="tandem-proof-") as folder:
+        for url in (one, other):
             if url.partition(":")[0] not in wanted:
                 continue
             print(f"{url.partition(':')[0]}, {WORKERS} workers")

@@ -34,7 +34,7 @@ def record(version: ApiVersion, overwrite: Sequence[str] = (), folder: Path = RE
     wanted = [name for name in scenarios if name not in recorded or any(fnmatch(name, given) for given in overwrite)]
     if not wanted:
         return []
-    with _sqlite() as at, _postgresql() as beside, Stage(at) as one, Stage(beside) as other:
+    with sqlite() as at, postgresql() as beside, Stage(at) as one, Stage(beside) as other:
         made = {name: one.record(scenarios[name]) for name in wanted}
         found = {name: other.replay(exchanges) for name, exchanges in made.items()}
     if any(found.values()):
@@ -54,7 +54,7 @@ def check(version: ApiVersion, folder: Path = RECORDINGS) -> tuple[int, list[str
     ContractError for a file that is no recording.
     """
     exchanges = {name: golden.load(path) for name, path in recordings(version, folder).items()}
-    with _sqlite() as url, Stage(url) as stage:
+    with sqlite() as url, Stage(url) as stage:
         found = {name: stage.replay(asked) for name, asked in exchanges.items()}
     told = strays(version, folder) + ([advice(version, found)] if any(found.values()) else [])
     return sum(map(len, exchanges.values())), told
@@ -85,7 +85,7 @@ def strays(version: ApiVersion, folder: Path = RECORDINGS) -> list[str]:
 
 
 @contextmanager
-def _sqlite() -> Iterator[str]:
+def sqlite() -> Iterator[str]:
     """The address of a migrated SQLite database to do with as one likes."""
     with tempfile.TemporaryDirectory(prefix="tandem-") as folder:
         url = f"sqlite:///{folder}/tandem.db"
@@ -94,8 +94,8 @@ def _sqlite() -> Iterator[str]:
 
 
 @contextmanager
-def _postgresql() -> Iterator[str]:
-    """As `_sqlite`, on PostgreSQL: the one that comes with a wheel, or the one TEST_DATABASE_URL names."""
+def postgresql() -> Iterator[str]:
+    """As `sqlite`, on PostgreSQL: the one that comes with a wheel, or the one TEST_DATABASE_URL names."""
     with ExitStack() as stack:
         url = os.environ.get("TEST_DATABASE_URL")
         if url is None:

@@ -582,16 +582,6 @@ def test_many_clients(admin, database):
     assert "Only the 100 that called last" in page
 
 
-@pytest.mark.parametrize(
-    ("days", "expected"),
-    [(0, "active"), (7, "active"), (7.1, "quiet"), (29.9, "quiet"), (30, "stale"), (89.9, "stale"), (90, "gone")],
-)
-def test_activity(days, expected):
-    """A client is active up to 7 days, stale from 30 on, and gone from 90 on."""
-    at = datetime(2027, 1, 1, tzinfo=UTC)
-    assert activity.activity(at - timedelta(days=days), at) == expected
-
-
 def test_days_are_those_of_utc(database):
     """Calls count for the day in UTC they were made on, on either side of midnight."""
     hours = [datetime(2026, 12, 31, 23, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)]

@@ -327,7 +327,8 @@ def test_a_stop_writes_the_rest_even_if_the_database_stumbles():
         stored.append(counts)
 
     async def run():
-        async with Ledger(OPERATIONS, stumble, interval=3600) as gathered:
+        gathered = Ledger(OPERATIONS, stumble, interval=3600)
+        async with gathered:
             gathered.note(call(BILLING))
 
     asyncio.run(run())

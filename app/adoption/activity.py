@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime, timedelta
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -11,8 +11,6 @@ from app.adoption import clients
 from app.adoption.clients import ClientView
 from app.adoption.models import usage
 
-Activity = Literal["active", "quiet", "stale", "gone"]
-ACTIVE, STALE, GONE = timedelta(days=7), timedelta(days=30), timedelta(days=90)
 # Whoever has not called for longer is not looked for.
 REMEMBERED = timedelta(days=400)
 
@@ -21,7 +19,6 @@ class Use(NamedTuple):
     """What a client did with one version."""
 
     calls: int
-    operations: int  # different ones
     last_seen: datetime  # the beginning of the hour, or of the day once it is rolled up
 
 
@@ -39,16 +36,6 @@ class ClientUse(NamedTuple):
         """The versions that a client pinned to another one has called."""
         pinned = self.registered.pinned_version if self.registered else None
         return sorted(version for version in self.uses if pinned is not None and version != pinned)
-
-
-def activity(last_seen: datetime, at: datetime) -> Activity:
-    """How much alive a client is: active up to 7 days after its last call, stale from 30 on, gone from 90 on."""
-    silent = at - last_seen
-    if silent >= GONE:
-        return "gone"
-    if silent >= STALE:
-        return "stale"
-    return "active" if silent <= ACTIVE else "quiet"
 
 
 def calls_by_day(connection: Connection, versions: Iterable[str], since: datetime) -> dict[str, dict[date, int]]:
@@ -98,13 +85,12 @@ def _uses(connection: Connection, names: set[str], since: datetime) -> dict[tupl
             usage.c.source,
             usage.c.version,
             sa.func.sum(usage.c.calls),
-            sa.func.count(usage.c.operation.distinct()),
             sa.func.max(usage.c.starts_at, type_=usage.c.starts_at.type),
         )
         .where(usage.c.starts_at >= since, usage.c.client.in_(names))
         .group_by(usage.c.client, usage.c.source, usage.c.version)
     )
     found: dict[tuple[str, str], dict[str, Use]] = {}
-    for client, source, version, calls, operations, last_seen in connection.execute(statement):
-        found.setdefault((client, source), {})[version] = Use(int(calls), operations, last_seen)
+    for client, source, version, calls, last_seen in connection.execute(statement):
+        found.setdefault((client, source), {})[version] = Use(int(calls), last_seen)
     return found

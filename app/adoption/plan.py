@@ -16,7 +16,10 @@ from app.adoption.models import PlannedBrownout, api_clients, brownouts, switche
 from app.db import Database
 from app.db.types import insert
 from app.domain.clock import now
+from app.versioning import ApiVersion
 from app.versioning.brownouts import Brownout, Plan, Schedule
+from app.versioning.registry import fault_of_window
+from app.versioning.times import rfc3339
 
 _STOPPED = "brownouts-stopped"
 
@@ -54,6 +57,18 @@ def windows(connection: Connection, version: str | None = None) -> list[Window]:
     if version is not None:
         statement = statement.where(brownouts.c.version == version)
     return [Window(*row) for row in connection.execute(statement)]
+
+
+def fault(connection: Connection, version: ApiVersion, window: Brownout) -> str | None:
+    """What speaks against planning this window, in one line; None when nothing does."""
+    if (found := fault_of_window(version, window.starts, window.ends, window.percentage)) is not None:
+        return found
+    if window.starts < now():
+        return f"{version.name}: a brownout that starts {rfc3339(window.starts)} comes unannounced: it is past"
+    for other in (*version.brownouts, *read(connection).windows.get(version.name, ())):
+        if window.overlaps(other):
+            return f"{version.name}: there is a brownout for the same clients then: {other}"
+    return None
 
 
 def add(

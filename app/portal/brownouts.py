@@ -16,8 +16,7 @@ from app.domain.clock import now
 from app.domain.fields import Text
 from app.portal.parts import Here, Portal
 from app.portal.signing_in import HEADERS, Acting, Administrator, SignedIn
-from app.versioning import ApiVersion
-from app.versioning.registry import fault_of_window
+from app.versioning import ApiVersion, Brownout
 
 router = APIRouter(prefix="/portal/brownouts", include_in_schema=False)
 
@@ -63,6 +62,9 @@ class Planned(NamedTuple):
     percentage: int
     reason: str
 
+    def window(self) -> Brownout:
+        return Brownout(self.starts_at, self.ends_at, self.client, self.percentage)
+
 
 @router.get("")
 async def brownouts_page(who: SignedIn, here: Here, done: str = "") -> Response:
@@ -73,9 +75,17 @@ async def brownouts_page(who: SignedIn, here: Here, done: str = "") -> Response:
 @router.post("")
 async def plan_brownout(form: Annotated[BrownoutForm, Form()], who: Acting, here: Here) -> Response:
     """Plan one; what does not make sense comes back as it was typed, with what is wrong about it."""
-    planned = _read(form, here.versions, now())
+    planned = _read(form, here.versions)
     if isinstance(planned, dict):
         return await _page(here, who, form, planned, None, status=422)
+
+    def fault() -> str | None:
+        version = next(version for version in here.versions if version.name == planned.version)
+        with here.services.database.read() as connection:
+            return plan.fault(connection, version, planned.window())
+
+    if (found := await run_sync(fault)) is not None:
+        return await _page(here, who, form, {"starts": f"{found}."}, None, status=422)
     return await _change(here, who, "planned", lambda session: plan.add(session, **planned._asdict()))
 
 
@@ -151,7 +161,7 @@ def _state(window: Window, at: datetime) -> Literal["planned", "open", "over", "
     return "open" if window.starts_at <= at else "planned"
 
 
-def _read(form: BrownoutForm, versions: Sequence[ApiVersion], at: datetime) -> Planned | dict[str, str]:
+def _read(form: BrownoutForm, versions: Sequence[ApiVersion]) -> Planned | dict[str, str]:
     """The window that is meant, or what is wrong, by the field that says it."""
     version = next((version for version in versions if version.name == form.version), None)
     starts, ends = _moment(form.starts), _moment(form.ends)
@@ -170,10 +180,6 @@ def _read(form: BrownoutForm, versions: Sequence[ApiVersion], at: datetime) -> P
         faults["client"] = "A brownout is for one client or for a percentage: leave the client out, or say 100."
     if faults or version is None or starts is None or ends is None:
         return faults
-    if (fault := fault_of_window(version, starts, ends, percentage)) is not None:
-        return {"starts": f"{fault}."}
-    if starts < at:
-        return {"starts": "It would come unannounced: choose a time to come."}
     return Planned(version.name, starts, ends, client, percentage, form.reason.strip())
 
 

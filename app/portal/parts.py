@@ -10,8 +10,9 @@ from app.adoption.plan import Watch
 from app.api.services import Services
 from app.versioning import ApiVersion, lifecycle
 from app.versioning.brownouts import Schedule
-from app.versioning.discovery import CATALOG_PATH, spelled
+from app.versioning.discovery import CATALOG_PATH
 from app.versioning.pages import Pages
+from app.versioning.times import spelled
 
 
 @dataclass(frozen=True)

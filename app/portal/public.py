@@ -15,8 +15,6 @@ from app.versioning.migration import Migration
 overview = APIRouter(include_in_schema=False)
 policy = APIRouter(include_in_schema=False)  # apart: replies link to it, so it is there with the documents off, too
 
-_EFFORTS = ("trivial", "mechanical", "semantic")
-
 
 class Change(NamedTuple):
     """What moving from a version to its successor takes: how many operations need how much, and what holds for all."""
@@ -69,10 +67,5 @@ def _base_url(request: Request) -> str:
 
 def change(version: ApiVersion, migration: Migration) -> Change:
     """An operation counts by the hardest of what is different for it."""
-    hardest = Counter(
-        "removed"
-        if operation.successor is None
-        else max((difference.effort for difference in operation.differences), key=_EFFORTS.index, default="trivial")
-        for operation in migration.operations
-    )
+    hardest = Counter(operation.effort if operation.successors else "removed" for operation in migration.operations)
     return Change(version, [difference.note for difference in migration.everywhere], dict(hardest))

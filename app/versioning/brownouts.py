@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from app.versioning.times import rfc3339
+
 
 @dataclass(frozen=True)
 class Brownout:
@@ -20,6 +22,12 @@ class Brownout:
         if self.client is not None:
             return client == self.client
         return self.percentage >= 100 or share_of(client) < self.percentage
+
+    def __str__(self) -> str:
+        """For people: from when to when, and for whom."""
+        whom = f"{self.percentage} % of the clients" if self.percentage < 100 else "all clients"
+        whom = whom if self.client is None else f"client {self.client}"
+        return f"{rfc3339(self.starts)} to {rfc3339(self.ends)} for {whom}"
 
     def overlaps(self, other: "Brownout") -> bool:
         """Whether both are for the same clients at the same time: one of them, or any of them."""

@@ -8,7 +8,8 @@ from fastapi import APIRouter
 from starlette.responses import JSONResponse, Response
 
 from app.versioning.brownouts import Schedule
-from app.versioning.lifecycle import guide_path, rfc3339
+from app.versioning.lifecycle import guide_path
+from app.versioning.times import spelled
 from app.versioning.version import ApiVersion
 
 CATALOG_PATH = "/.well-known/api-catalog"
@@ -76,8 +77,3 @@ def _catalogued(version: ApiVersion, *, docs_enabled: bool) -> dict[str, Any]:
     if version.sunset is not None and version.policy is not None:
         links["sunset"] = [{"href": version.policy, "type": "text/html"}]
     return links
-
-
-def spelled(moment: datetime | None) -> str | None:
-    """A moment as RFC 3339 has it, in UTC; None for None."""
-    return None if moment is None else rfc3339(moment)

@@ -52,6 +52,7 @@ class Installation:
     max_body_bytes: int = 1024 * 1024
     strict_transport: bool = False
     docs_enabled: bool = True
+    pages: Pages | None = None  # whose `base.html` the guides extend; the kernel's own by default
     identify: Callable[[Request], str | None] = lambda _: None  # the registered client whose token is sent
     store_usage: Callable[[Counts], None] = lambda _: None  # see Ledger
     flush_seconds: float = FLUSH_SECONDS
@@ -91,7 +92,8 @@ def install(app: FastAPI, installation: Installation) -> Installed:
         observers.append(metrics.note)
         app.include_router(metrics.router())
     app.include_router(discovery.build_router(versions, schedule, docs_enabled=installation.docs_enabled))
-    app.include_router(guide.build_router(versions, documents, Pages(shared={"site": versions[-1].title})))
+    pages = installation.pages or Pages(shared={"site": versions[-1].title})
+    app.include_router(guide.build_router(versions, documents, pages))
     if installation.docs_enabled:
         for version in versions:
             _serve_document(app, version, documents[version.name])

@@ -10,6 +10,7 @@ from fastapi import Request
 
 from app.versioning.brownouts import Schedule
 from app.versioning.problems import BROWNOUT, RETIRED, Problem
+from app.versioning.times import rfc3339
 from app.versioning.version import ApiVersion
 
 _SHOWN_WINDOWS = 5
@@ -95,8 +96,3 @@ def refusal(version: ApiVersion, schedule: Schedule, request: Request, client: s
 def _intervals(windows: Sequence[tuple[datetime, datetime]]) -> str:
     """Windows as ISO 8601 time intervals, the next ones first."""
     return ", ".join(f"{rfc3339(a)}/{rfc3339(b)}" for a, b in windows[:_SHOWN_WINDOWS])
-
-
-def rfc3339(moment: datetime) -> str:
-    """The moment in UTC, to the second."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

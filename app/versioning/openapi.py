@@ -9,7 +9,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import RouteContext, iter_route_contexts
 from pydantic.json_schema import models_json_schema
 
-from app.versioning.lifecycle import rfc3339
+from app.versioning.times import rfc3339
 from app.versioning.version import ApiVersion, ErrorFormat
 
 _METHODS = ("get", "put", "post", "delete", "patch")

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
-from app.versioning.discovery import spelled
 from app.versioning.migration import Difference, Migration
+from app.versioning.times import spelled
 from app.versioning.usage import Activity, Client, activity
 
 DAYS = 90  # how far back calls count, unless another time is asked for
