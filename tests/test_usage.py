@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -333,6 +334,27 @@ def test_a_stop_writes_the_rest_even_if_the_database_stumbles():
 
     asyncio.run(run())
     assert [list(counts.uses.values()) for counts in stored] == [[1]]
+
+
+def test_a_stop_in_the_middle_of_a_write_loses_nothing():
+    """What is being written when the service stops, and fails, is written after all."""
+    stored, began, stopping = [], threading.Event(), threading.Event()
+
+    def fail_once(counts):
+        if not began.is_set():
+            began.set()
+            stopping.wait(20)
+            raise OSError
+        stored.append(list(counts.uses.values()))
+
+    async def run():
+        async with Ledger(OPERATIONS, fail_once, interval=0.01) as gathered:
+            gathered.note(call(BILLING))
+            await asyncio.to_thread(began.wait, 20)
+            asyncio.get_running_loop().call_later(0.05, stopping.set)
+
+    asyncio.run(run())
+    assert stored == [[1]]
 
 
 def test_two_workers_add_up(database):

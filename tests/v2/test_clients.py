@@ -32,11 +32,11 @@ def patch(client, admin, body, client_id="billing"):
     return client.patch(f"/v2/clients/{client_id}", json=body, headers=admin.headers)
 
 
-def use(database, client_id, *calls):
+def use(database, client_id, *calls, source="token"):
     """Let the ledger hold that a client called versions, so many times, so many days ago."""
     now = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
     uses = {
-        Use(now - timedelta(days=days), version, "GET /posts", Client(client_id, "token"), 2): count
+        Use(now - timedelta(days=days), version, "GET /posts", Client(client_id, source), 2): count
         for version, count, days in calls
     }
     with database.write() as session:
@@ -199,6 +199,7 @@ def test_what_a_client_calls(client, admin, database):
     use(database, "loyal", ("v1", 7, 10))
     use(database, "free", ("v1", 1, 0), ("v2", 1, 0))
     use(database, "gone", ("v2", 9, 100))
+    use(database, "new", ("v1", 9, 0), source="user-agent")  # whoever calls itself so
     found = {row["id"]: row for row in listing(client, admin, "/v2/clients")["data"]}
     shown = {key: (row["calls_7_days"], row["activity"], row["drift"]) for key, row in found.items()}
     assert shown == {
