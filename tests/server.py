@@ -18,7 +18,8 @@ START_SECONDS = 30
 class LiveServer:
     """`tandem serve` on a free port of the loopback interface, for the length of a `with` block.
 
-    `folder` takes its log, `server.log`. The database must be migrated. The block begins once all workers serve.
+    `folder` takes its log, `server.log`, and its temporary files. The database must be migrated. The block begins once
+    all workers serve.
     """
 
     def __init__(self, database_url: str, folder: Path, **environment: str) -> None:
@@ -34,6 +35,7 @@ class LiveServer:
             "BCRYPT_ROUNDS": "4",
             "LOG_FORMAT": "json",
             "WORKERS": "1",
+            "TMPDIR": str(folder),
             **environment,
         }
 
