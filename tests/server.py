@@ -6,6 +6,8 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
+from http.client import HTTPConnection
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -75,6 +77,32 @@ class LiveServer:
         if self._environment["WORKERS"] == "1":
             return True
         return self.log.read_text().count('"Application startup complete."') == int(self._environment["WORKERS"])
+
+    def connection_to_each_worker(self, workers: int) -> list[HTTPConnection]:
+        """An open connection to each of the server's processes; which one accepted it, Linux tells in /proc."""
+        found: dict[str, HTTPConnection] = {}
+        for _ in range(1000):
+            connection = HTTPConnection("127.0.0.1", self.port)
+            connection.request("GET", "/livez")
+            connection.getresponse().read()
+            if found.setdefault(self._holder_of(connection), connection) is not connection:
+                connection.close()
+            if len(found) == workers:
+                return list(found.values())
+        raise RuntimeError(f"{len(found)} of {workers} workers answer")
+
+    def _holder_of(self, connection: HTTPConnection) -> str:
+        """The id of the process that holds the server's end of the connection."""
+        ends = f":{self.port:04X}", f":{connection.sock.getsockname()[1]:04X}"
+        sockets = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()]
+        (inode,) = [it[9] for it in sockets if it[1].endswith(ends[0]) and it[2].endswith(ends[1])]
+        parent = self.process.pid
+        for process in Path(f"/proc/{parent}/task/{parent}/children").read_text().split():
+            for descriptor in Path(f"/proc/{process}/fd").iterdir():
+                with suppress(FileNotFoundError):
+                    if str(descriptor.readlink()) == f"socket:[{inode}]":
+                        return process
+        raise RuntimeError("no worker holds the connection")
 
 
 def _free_port() -> int:

@@ -16,7 +16,7 @@ from app.main import create_app
 from tests.conftest import make_settings
 from tests.kitchen import SUNSET as KITCHEN_SUNSET
 from tests.kitchen import ending, serve, version
-from tests.links import Link, deprecation_of, links_of, sunset_of
+from tests.links import Link, deprecation_of, links_of, sunset_of, target_of
 from tests.steps import PASSWORD, Steps
 from tests.test_migrations import execute, new_database, opened
 from tests.test_routes import operations
@@ -200,6 +200,18 @@ def test_links_of_a_reply_are_kept():
     assert [link.relation for link in links] == [
         *("next", "last", "deprecation", "sunset", "service-desc", "successor-version"),
     ]
+
+
+@pytest.mark.parametrize("path", ["%0D%0AX:%20b", "%3E;%20rel=next,%20%3C", "%E4%BD%A0", "100%25", "9" * 5000])
+@pytest.mark.parametrize("moment", [KITCHEN_SUNSET, KITCHEN_SUNSET - timedelta(days=1)])
+def test_no_path_gets_out_of_its_header(path, moment):
+    """Also where a migration gives a path back as it came in, the link is a URL, and one of the successor."""
+    app, _ = serve(ending(), version())
+    with time_machine.travel(moment, tick=False):
+        reply = TestClient(app).get(f"/v1/{path}")
+    assert reply.status_code == (410 if moment == KITCHEN_SUNSET else 404)
+    target = target_of(reply, "successor-version")
+    assert target == ("/v2" if len(path) > 2000 else f"/v2/{path}")
 
 
 def test_without_documents_no_link_leads_to_one():
