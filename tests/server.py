@@ -95,7 +95,8 @@ class LiveServer:
         """The id of the process that holds the server's end of the connection."""
         ends = f":{self.port:04X}", f":{connection.sock.getsockname()[1]:04X}"
         sockets = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()]
-        (inode,) = [it[9] for it in sockets if it[1].endswith(ends[0]) and it[2].endswith(ends[1])]
+        # The table is no snapshot: it may show one twice.
+        (inode,) = {it[9] for it in sockets if it[1].endswith(ends[0]) and it[2].endswith(ends[1])}
         parent = self.process.pid
         for process in Path(f"/proc/{parent}/task/{parent}/children").read_text().split():
             for descriptor in Path(f"/proc/{process}/fd").iterdir():

@@ -1,6 +1,7 @@
 """What a version tells about its own end, on every reply (RFC 9745, 8594, 8288), and what it answers after it."""
 
 import math
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -57,6 +58,7 @@ def successor_of(version: ApiVersion, request: Request) -> str:
     """
     assert version.migration is not None
     target = quote(version.migration.resource(request), safe=_URL_CHARACTERS, errors="replace")
+    target = re.sub("%(?![0-9A-Fa-f]{2})", "%25", target)
     return target if len(target) <= _LONGEST_TARGET else f"/{version.successor}"
 
 
