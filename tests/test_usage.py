@@ -348,7 +348,8 @@ def test_a_stop_in_the_middle_of_a_write_loses_nothing():
         stored.append(list(counts.uses.values()))
 
     async def run():
-        async with Ledger(OPERATIONS, fail_once, interval=0.01) as gathered:
+        gathered = Ledger(OPERATIONS, fail_once, interval=0.01)
+        async with gathered:
             gathered.note(call(BILLING))
             await asyncio.to_thread(began.wait, 20)
             asyncio.get_running_loop().call_later(0.05, stopping.set)
