@@ -3,6 +3,7 @@
 304 is not among the statuses: no operation answers it yet.
 """
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ from fastapi.testclient import TestClient
 
 from app.adoption import plan
 from app.api import VERSIONS
+from app.domain import users
 from app.main import create_app
 from tests.conftest import make_settings
 from tests.kitchen import SUNSET as KITCHEN_SUNSET
@@ -103,11 +105,12 @@ def successes(client, version, person, post_id):
 def refusals(client, version, person):
     """(name, expected status, reply) of what every route refuses, and of what no route is asked."""
     for method, path, operation in operations(client.app.state.documents[version.name]):
-        target = path.replace("{post_id}", "999").replace("{user_id}", "999")
+        target = re.sub("{post_id}|{user_id}", "999", path)
+        target = re.sub("{client_id}|{version}", "nobody", target)
         if operation.get("security") and {} not in operation["security"]:
             yield f"{method} {path} 401", 401, client.request(method, target)
         if operation.get("parameters"):
-            wrong = path.replace("{post_id}", "x").replace("{user_id}", "x") + "?limit=x"
+            wrong = re.sub("{.*?}", "x!", path) + "?limit=x&days=x"
             yield f"{method} {path} 422", 422, client.request(method, wrong, headers=person.headers)
         if "{" in path and method == "GET":
             yield f"{method} {path} 404", 404, client.request(method, target, headers=person.headers)
@@ -170,6 +173,8 @@ def test_every_reply_says_how_its_version_ends(world, name):
     with time_machine.travel(MOMENTS[name], tick=False), serving(world) as client:
         steps = Steps(client)
         ada = steps.person("ada@example.com")
+        with opened(world) as database, database.write() as session:
+            users.promote(session, "ada@example.com")
         for one in VERSIONS:
             for what, reply in successes(client, one, ada, lambda: steps.post(ada)["id"]):
                 assert reply.status_code == 410 if ended[one.name] else reply.is_success, (what, reply.text)

@@ -105,7 +105,7 @@ def test_the_guide(served: TestClient, version: Any):
         assert f"#{each.anchor}" in page.links
         for entry in each.differences:
             assert entry.note.replace("`", "") in text, entry.note
-    for link in page.links:
+    for link in set(page.links) - {"data:,"}:  # an icon of nothing, so that no browser asks for one
         assert link.removeprefix("#") in page.ids if link.startswith("#") else served.get(link).status_code == 200, link
 
 

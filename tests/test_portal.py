@@ -553,10 +553,12 @@ def test_who_calls_what(admin, database):
     }
     assert found["app", "app@example.com"][1:] == [["10.0"], ["1.0"], ["v1", "drift:", "calls", "v2"]]
     assert found["kept", "kept@example.com"][1:] == [["-"], ["200.0"], ["v2"]]
-    assert [row[0] for row in rows_of(page, "Clients of v1")[1:]] == [["app"]]
+    ready = [(row[0][0], row[1][0]) for row in rows_of(page, "Clients of v1")[1:]]
+    assert ready == [("app", "blocked"), *((name, "gone") for name in ("app", "curl", "forgotten", "old"))]
     month = admin.get("/portal/adoption").text
     assert len(rows_of(month, "Calls a day by version")) == 31
-    assert [row[0] for row in rows_of(month, "Clients of v1")[1:]] == [["app"], ["curl"]]
+    blocked = [row[0][0] for row in rows_of(month, "Clients of v1")[1:] if row[1] == ["blocked"]]
+    assert blocked == ["app", "curl"]
     assert len(rows_of(admin.get("/portal/adoption?days=90").text, "Calls a day by version")) == 91
     assert admin.get("/portal/adoption?days=nonsense").text.count('aria-current="true"') == 1
 
