@@ -97,7 +97,8 @@ class owner_only:  # noqa: N801 - its name is listed among those of the other ch
     """What is private is shown to its owner alone, and what only its owner may write is written by nobody else.
 
     Whenever the owner was shown something private, a peer and a nobody ask the same: neither may see it. Whenever the
-    owner has written, a peer asks the same, and what else can be asked there without a body: 403 or 404.
+    owner has written, a peer asks the same, and what else can be asked there without a body: 403 or 404. What is for
+    administrators is refused to them all.
     """
 
     def __init__(self) -> None:
@@ -108,6 +109,10 @@ class owner_only:  # noqa: N801 - its name is listed among those of the other ch
 
     def after_response(self, _ctx: Any, response: Any, case: Any) -> None:
         operation = case.operation
+        if _name(operation) in seeds.ADMINISTRATORS_ONLY:
+            asked = case.method.upper() == operation.method.upper()  # and not whether the path takes other methods
+            assert not asked or response.status_code >= 400, f"{operation.label}: nobody here is an administrator"
+            return
         if _is_write(operation):
             self.writes.add(operation.label)
         if case.auth_identity != OWNER or not 200 <= response.status_code < 300:
@@ -147,10 +152,15 @@ class owner_only:  # noqa: N801 - its name is listed among those of the other ch
         self.tried.add(request)
 
 
+def _name(operation: Any) -> str:
+    """What the operation is called in every version: "GET /things/{id}"."""
+    prefix = next(version.prefix for version in VERSIONS if version.owns(operation.path))
+    return f"{operation.method.upper()} {operation.path.removeprefix(prefix)}"
+
+
 def _is_write(operation: Any) -> bool:
     """Whether it changes a resource that has an owner."""
-    prefix = next(version.prefix for version in VERSIONS if version.owns(operation.path))
-    open_to_all = f"{operation.method.upper()} {operation.path.removeprefix(prefix)}" in seeds.OPEN_TO_ALL
+    open_to_all = _name(operation) in seeds.OPEN_TO_ALL
     protected = bool(operation.path_parameters) and bool(operation.definition.raw.get("security"))
     return operation.method.upper() in WRITES and protected and not open_to_all
 

@@ -8,10 +8,23 @@ from typing import Any
 
 from contract_tests.golden.seed import PASSWORD, app_for
 
-__all__ = ["OPEN_TO_ALL", "account", "app_for", "private"]
+__all__ = ["ADMINISTRATORS_ONLY", "OPEN_TO_ALL", "account", "app_for", "private"]
 
 # Operations of any version that write below somebody else's resource, and may: what they change is the caller's own.
 OPEN_TO_ALL = frozenset({"PUT /posts/{post_id}/vote", "DELETE /posts/{post_id}/vote"})
+# Operations of any version that must refuse everybody in a run: the accounts that it makes are no administrators'.
+ADMINISTRATORS_ONLY = frozenset(
+    {
+        "GET /clients",
+        "POST /clients",
+        "GET /clients/{client_id}",
+        "PATCH /clients/{client_id}",
+        "DELETE /clients/{client_id}",
+        "PUT /clients/{client_id}/consents/{version}",
+        "GET /clients/{client_id}/consents/{version}",
+        "GET /versions/{version}/readiness",
+    }
+)
 
 
 def account(ask: Callable[..., Any], email: str) -> dict[str, str] | None:

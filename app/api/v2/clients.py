@@ -67,7 +67,7 @@ class ClientPatch(BaseModel):
     brownout_exempt: bool = Field(default_factory=bool, description="Whether brownouts leave it out.")
 
 
-class Client(BaseModel):
+class RegisteredClient(BaseModel):
     model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE_CLIENT]})
 
     id: str
@@ -104,7 +104,7 @@ class Client(BaseModel):
 
 
 class ClientPage(BaseModel):
-    data: list[Client]
+    data: list[RegisteredClient]
     page: Page
 
 
@@ -124,20 +124,22 @@ def list_clients(
         users.require_administrator(connection, sessions.authenticate(connection, caller))
         found, page, headers = read_page(connection, clients.listing(), query, request, core, lambda client: client)
         seen = ledger.seen(connection, [client.id for client in found])
-    return Reply(ClientPage(data=[Client.of(client, seen.get(client.id)) for client in found], page=page), 200, headers)
+    return Reply(
+        ClientPage(data=[RegisteredClient.of(client, seen.get(client.id)) for client in found], page=page), 200, headers
+    )
 
 
 @router.post(
     "",
     status_code=201,
-    response_model=Client,
+    response_model=RegisteredClient,
     responses={
         **response_headers(201, Location="The path of the new client."),
         **refusals(401, 403, 415, status_404="There is no such owner.", status_409="The id is taken."),
     },
     dependencies=[Depends(JSON)],
 )
-def register_client(body: ClientCreate, caller: Caller, core: Core, db: Db) -> Reply[Client]:
+def register_client(body: ClientCreate, caller: Caller, core: Core, db: Db) -> Reply[RegisteredClient]:
     """Register a client, for administrators. A login that names it gives tokens that name it."""
     with db.write() as session:
         users.require_administrator(session.connection(), sessions.authenticate(session.connection(), caller))
@@ -150,27 +152,29 @@ def register_client(body: ClientCreate, caller: Caller, core: Core, db: Db) -> R
             pinned_version=body.pinned_version,
             owner_id=body.owner_id,
         )
-    return Reply(Client.of(client, None), 201, {"Location": f"/v2/clients/{client.id}"})
+    return Reply(RegisteredClient.of(client, None), 201, {"Location": f"/v2/clients/{client.id}"})
 
 
-@router.get("/{client_id}", response_model=Client, responses=refusals(401, 404))
-def get_client(client_id: ClientId, caller: Caller, db: Db) -> Reply[Client]:
+@router.get("/{client_id}", response_model=RegisteredClient, responses=refusals(401, 404))
+def get_client(client_id: ClientId, caller: Caller, db: Db) -> Reply[RegisteredClient]:
     """Look at a client: administrators at any, others at those they own."""
     with db.read() as connection:
         user_id = sessions.authenticate(connection, caller)
         client = clients.seen_by(connection, client_id, user_id)
         seen = ledger.seen(connection, [client_id])
-    return Reply(Client.of(client, seen.get(client_id)))
+    return Reply(RegisteredClient.of(client, seen.get(client_id)))
 
 
 @router.patch(
     "/{client_id}",
-    response_model=Client,
+    response_model=RegisteredClient,
     responses=refusals(401, 403, 415, status_404="There is no such client, or no such owner."),
     dependencies=[Depends(MERGE_PATCH)],
     openapi_extra=merge_patch_body("ClientPatch"),
 )
-def update_client(client_id: ClientId, body: ClientPatch, caller: Caller, core: Core, db: Db) -> Reply[Client]:
+def update_client(
+    client_id: ClientId, body: ClientPatch, caller: Caller, core: Core, db: Db
+) -> Reply[RegisteredClient]:
     """Change the given members of a client, for administrators."""
     changes = cast(ClientChanges, body.model_dump(exclude_unset=True))
     with db.write() as session:
@@ -179,7 +183,7 @@ def update_client(client_id: ClientId, body: ClientPatch, caller: Caller, core: 
         _check_version(changes.get("pinned_version"), core)
         client = clients.change(session, client_id, changes)
         seen = ledger.seen(connection, [client_id])
-    return Reply(Client.of(client, seen.get(client_id)))
+    return Reply(RegisteredClient.of(client, seen.get(client_id)))
 
 
 @router.delete("/{client_id}", status_code=204, responses=refusals(401, 403, 404))
