@@ -19,6 +19,8 @@ _OTHER_METHODS = {
     "/v2/posts/1/vote": "GET",
     "/v2/tags": "OPTIONS",
 }
+_CLIENT = {"id": "new", "name": "New", "contact": "new@example.com"}
+_SUNSET = {"sunset": "2028-11-20T00:00:00Z"}
 
 
 def _operations(given: str) -> dict[str, Request]:
@@ -45,6 +47,14 @@ def _operations(given: str) -> dict[str, Request]:
         "vote": put("/v2/posts/1/vote", "ada", json={"value": 1}, given=given),
         "take the vote back": delete("/v2/posts/1/vote", "ada", given=given),
         "tags": get("/v2/tags", given=given),
+        "clients": get("/v2/clients", "zoe", given=given),
+        "register a client": post("/v2/clients", "zoe", json=_CLIENT, given=given),
+        "a client": get("/v2/clients/billing", "zoe", given=given),
+        "change a client": patch("/v2/clients/billing", "zoe", json={}, given=given),
+        "remove a client": delete("/v2/clients/billing", "zoe", given=given),
+        "a consent": get("/v2/clients/billing/consents/v1", "zoe", given=given),
+        "consent": put("/v2/clients/billing/consents/v1", "zoe", json=_SUNSET, given=given),
+        "readiness": get("/v2/versions/v1/readiness", "zoe", given=given),
     }
 
 
