@@ -16,6 +16,7 @@ STATUS_OF_KIND = {
     Kind.FORBIDDEN: 403,
     Kind.NOT_FOUND: 404,
     Kind.CONFLICT: 409,
+    Kind.CHANGED: 412,
     Kind.INVALID: 400,
 }
 _DOMAIN_TYPES = (
@@ -54,6 +55,13 @@ _DOMAIN_TYPES = (
     ProblemType("email-taken", 409, "E-mail Taken", "An account with this e-mail exists; case makes no difference."),
     ProblemType("already-voted", 409, "Already Voted", "You have voted for this post; a vote counts once."),
     ProblemType("conflict", 409, "Conflict", "The request contradicts what is stored. Read it again, then retry."),
+    ProblemType(
+        "precondition-failed",
+        412,
+        "Precondition Failed",
+        "If-Match names none of the tags that the resource has now: it has changed since it was read, and the request "
+        "has changed nothing. Read it again, make the change to what is there now, and send its ETag.",
+    ),
     ProblemType(
         "invalid-cursor",
         400,

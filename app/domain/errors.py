@@ -10,6 +10,7 @@ class Kind(Enum):
     FORBIDDEN = auto()  # somebody, but not allowed
     NOT_FOUND = auto()  # does not exist, as far as the caller may know
     CONFLICT = auto()  # contradicts what is already there
+    CHANGED = auto()  # is not any more what the caller has seen
     INVALID = auto()  # cannot be meant
 
 
@@ -49,6 +50,12 @@ def post_not_found() -> DomainError:
 
 def not_the_owner() -> DomainError:
     return DomainError(Kind.FORBIDDEN, "not-the-owner", "Only the owner may change or delete a post")
+
+
+def precondition_failed() -> DomainError:
+    return DomainError(
+        Kind.CHANGED, "precondition-failed", "If-Match names no current ETag: read it again, then change what you see"
+    )
 
 
 def already_voted() -> DomainError:

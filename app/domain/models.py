@@ -2,13 +2,18 @@
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, Computed, ForeignKey, Index, MetaData, SmallInteger, String, Text
+from sqlalchemy import CheckConstraint, Computed, ForeignKey, Index, MetaData, SmallInteger, String, Text, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from app.db.types import Id, OrderedString, OrderedText, UtcDateTime
 
 # Long titles sort by their beginning: PostgreSQL cannot index a value of more than 2,700 bytes.
 SORTED_TITLE_CHARACTERS = 300
+
+
+def _revision() -> Mapped[int]:
+    """How often a row was changed: every UPDATE that SQLAlchemy writes counts it up, in SQL."""
+    return mapped_column(Id, default=1, server_default="1", onupdate=text("revision + 1"))
 
 
 class Base(DeclarativeBase):
@@ -38,6 +43,7 @@ class User(Base):
     is_admin: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    revision: Mapped[int] = _revision()
 
 
 class LoginSession(Base):
@@ -83,6 +89,7 @@ class Post(Base):
     score: Mapped[int] = mapped_column(Id, Computed("votes_up - votes_down", persisted=True))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    revision: Mapped[int] = _revision()
 
     __table_args__ = (
         Index(None, "created_at", "id"),

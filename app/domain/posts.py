@@ -16,6 +16,7 @@ from app.domain.clock import now
 from app.domain.listing import Listing, Order
 from app.domain.models import SORTED_TITLE_CHARACTERS, Post, post_tags, posts, users, votes
 from app.domain.models import tags as tags_table
+from app.domain.revisions import Expected, require
 from app.domain.tags import assign as assign_tags
 from app.domain.text import folded
 from app.domain.users import display_name
@@ -38,6 +39,8 @@ class PostView(NamedTuple):
     votes_down: int
     my_vote: int | None
     joined_tags: str | None
+    revision: int
+    owner_revision: int
 
     @property
     def owner_display_name(self) -> str:
@@ -101,6 +104,8 @@ _VISIBLE = (
         posts.c.votes_down,
         _MY_VOTE.label("my_vote"),
         _JOINED_TAGS.label("tags"),
+        posts.c.revision,
+        users.c.revision.label("owner_revision"),
     )
     .join(users, users.c.id == posts.c.owner_id)
     .where(or_(posts.c.published, posts.c.owner_id == bindparam("viewer")))
@@ -201,12 +206,13 @@ def create(
     return get(session.connection(), post.id, owner)
 
 
-def change(session: Session, editor: int, post_id: int, changes: PostChanges) -> PostView:
+def change(session: Session, editor: int, post_id: int, changes: PostChanges, expected: Expected = None) -> PostView:
     """Set the given fields and leave the rest.
 
-    DomainError NOT_FOUND as in `get`; FORBIDDEN `not-the-owner` for another's published post.
+    DomainError NOT_FOUND as in `get`; FORBIDDEN `not-the-owner` for another's published post; CHANGED
+    `precondition-failed` for one of another revision than `expected`.
     """
-    _lock_own(session, editor, post_id)
+    _lock_own(session, editor, post_id, expected)
     values: dict[str, Any] = {key: value for key, value in changes.items() if key != "tags"}
     if "title" in changes:
         values["title_folded"] = folded(changes["title"])
@@ -217,17 +223,18 @@ def change(session: Session, editor: int, post_id: int, changes: PostChanges) ->
     return get(session.connection(), post_id, editor)
 
 
-def remove(session: Session, editor: int, post_id: int) -> None:
+def remove(session: Session, editor: int, post_id: int, expected: Expected = None) -> None:
     """Delete a post with its votes and tags. Refused as in `change`."""
-    _lock_own(session, editor, post_id)
+    _lock_own(session, editor, post_id, expected)
     session.execute(delete(posts).where(posts.c.id == post_id))
 
 
-def _lock_own(session: Session, editor: int, post_id: int) -> None:
+def _lock_own(session: Session, editor: int, post_id: int, expected: Expected) -> None:
     row = session.execute(
-        select(posts.c.owner_id, posts.c.published).where(posts.c.id == post_id).with_for_update()
+        select(posts.c.owner_id, posts.c.published, posts.c.revision).where(posts.c.id == post_id).with_for_update()
     ).first()
     if row is None or (row.owner_id != editor and not row.published):
         raise errors.post_not_found()
     if row.owner_id != editor:
         raise errors.not_the_owner()
+    require(expected, row.revision)

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from app.domain import errors
 from app.domain.clock import now
 from app.domain.models import User, posts, sessions, users, votes
+from app.domain.revisions import Expected, require
 from app.domain.text import folded
 
 
@@ -22,6 +23,7 @@ class UserView(NamedTuple):
     bio: str | None
     created_at: datetime
     updated_at: datetime
+    revision: int
 
     @property
     def display_name(self) -> str:
@@ -41,7 +43,13 @@ class Credentials(NamedTuple):
 
 
 _BY_ID = select(
-    users.c.id, users.c.email, users.c.display_name, users.c.bio, users.c.created_at, users.c.updated_at
+    users.c.id,
+    users.c.email,
+    users.c.display_name,
+    users.c.bio,
+    users.c.created_at,
+    users.c.updated_at,
+    users.c.revision,
 ).where(users.c.id == bindparam("user_id"))
 _CREDENTIALS = select(users.c.id, users.c.password_hash)
 
@@ -69,7 +77,7 @@ def create(
     )
     session.add(user)
     session.flush()
-    return UserView(user.id, email, display_name, None, moment, moment)
+    return UserView(user.id, email, display_name, None, moment, moment, user.revision)
 
 
 def get(connection: Connection, user_id: int) -> UserView:
@@ -80,24 +88,29 @@ def get(connection: Connection, user_id: int) -> UserView:
     return UserView._make(row)
 
 
-def change_profile(session: Session, user_id: int, changes: ProfileChanges) -> UserView:
-    """Set the given fields and leave the rest."""
+def change_profile(session: Session, user_id: int, changes: ProfileChanges, expected: Expected = None) -> UserView:
+    """Set the given fields and leave the rest. DomainError CHANGED for another revision than `expected`."""
     user = session.get(User, user_id, with_for_update=True)
     if user is None:
         raise errors.unauthenticated()
+    require(expected, user.revision)
     altered = {field: value for field, value in changes.items() if getattr(user, field) != value}
     for field, value in altered.items():
         setattr(user, field, value)
     if altered:
         user.updated_at = now()
-    return UserView(user.id, user.email, user.display_name, user.bio, user.created_at, user.updated_at)
+        session.flush()
+    return UserView(user.id, user.email, user.display_name, user.bio, user.created_at, user.updated_at, user.revision)
 
 
-def remove(session: Session, user_id: int) -> None:
-    """Delete a user with their posts, votes and sessions; the counters of the posts they voted on follow."""
+def remove(session: Session, user_id: int, expected: Expected = None) -> None:
+    """Delete a user with their posts, votes and sessions; the counters of the posts they voted on follow.
+
+    DomainError CHANGED for another revision than `expected`.
+    """
     # Locked in this order, the user first and posts by id, as everywhere: no cycle, no deadlock. Whoever is about
     # to vote as this user waits here and then finds nobody.
-    session.execute(select(users.c.id).where(users.c.id == user_id).with_for_update())
+    require(expected, session.scalar(select(users.c.revision).where(users.c.id == user_id).with_for_update()))
     voted = select(votes.c.post_id).where(votes.c.user_id == user_id)
     touched = (posts.c.id.in_(voted)) | (posts.c.owner_id == user_id)
     session.execute(select(posts.c.id).where(touched).order_by(posts.c.id).with_for_update())

@@ -66,12 +66,16 @@ def _lock(session: Session, voter: int, post_id: int) -> int | None:
 
 def _move(session: Session, voter: int, post_id: int, before: int | None, after: int | None) -> Tally:
     """Change the vote from one value to another (None: no vote), and the counters with it."""
+    if before == after:  # nothing changes, so the post keeps its revision, too
+        return Tally._make(
+            session.execute(select(posts.c.votes_up, posts.c.votes_down).where(posts.c.id == post_id)).one()
+        )
     this_vote = (votes.c.post_id == post_id) & (votes.c.user_id == voter)
-    if before is None and after is not None:
+    if before is None:
         session.execute(insert(votes).values(post_id=post_id, user_id=voter, value=after, created_at=now()))
-    elif before is not None and after is None:
+    elif after is None:
         session.execute(delete(votes).where(this_vote))
-    elif before != after:
+    else:
         session.execute(update(votes).where(this_vote).values(value=after, created_at=now()))
     row = session.execute(
         update(posts)

@@ -17,6 +17,7 @@ from starlette.routing import compile_path
 
 from app.versioning import discovery, guide, problems, registry
 from app.versioning.brownouts import Schedule
+from app.versioning.conditional import NotModified
 from app.versioning.docs import ASSETS_PATH, assets, docs_page
 from app.versioning.metrics import Metrics
 from app.versioning.middleware import Boundary, RequestContext, version_of
@@ -212,13 +213,14 @@ def _add_middleware(
         max_body_bytes=installation.max_body_bytes,
     )
     app.add_middleware(GZipMiddleware, minimum_size=1024)
+    app.add_middleware(NotModified)
     if installation.cors_origins:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=installation.cors_origins,
             allow_credentials=installation.cors_allow_credentials,
             allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
-            allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
+            allow_headers=["Authorization", "Content-Type", "If-Match", "If-None-Match", "X-Request-ID"],
             expose_headers=_EXPOSED_HEADERS,
         )
     app.add_middleware(

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Self, cast
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
+from app.api.conditional import IfMatch, tag_of_post
 from app.api.fields import IdInUrl
 from app.api.services import Db
 from app.api.v1.auth import Caller
@@ -107,30 +108,33 @@ def get_post(post_id: IdInUrl, caller: Caller, db: Db) -> Reply[PostWithVotes]:
     """Read a post and its up-votes."""
     with db.read() as connection:
         viewer = sessions.authenticate(connection, caller)
-        return Reply(PostWithVotes.of(posts.get(connection, post_id, viewer)))
+        post = posts.get(connection, post_id, viewer)
+    return Reply(PostWithVotes.of(post), headers=tag_of_post(post))
 
 
 @router.put("/{post_id}", response_model=Post, responses=refusals(401, 403, 404))
-def replace_post(post_id: IdInUrl, body: PostWrite, caller: Caller, db: Db) -> Reply[Post]:
+def replace_post(post_id: IdInUrl, body: PostWrite, caller: Caller, expected: IfMatch, db: Db) -> Reply[Post]:
     """Replace title, content and published of one's own post."""
-    return _change(post_id, PostChanges(title=body.title, content=body.content, published=body.published), caller, db)
+    changes = PostChanges(title=body.title, content=body.content, published=body.published)
+    return _change(post_id, changes, caller, expected, db)
 
 
 @router.patch("/{post_id}", response_model=Post, responses=refusals(401, 403, 404))
-def update_post(post_id: IdInUrl, body: PostPatch, caller: Caller, db: Db) -> Reply[Post]:
+def update_post(post_id: IdInUrl, body: PostPatch, caller: Caller, expected: IfMatch, db: Db) -> Reply[Post]:
     """Change the given fields of one's own post."""
-    return _change(post_id, cast(PostChanges, body.model_dump(exclude_unset=True)), caller, db)
+    return _change(post_id, cast(PostChanges, body.model_dump(exclude_unset=True)), caller, expected, db)
 
 
 @router.delete("/{post_id}", status_code=204, responses=refusals(401, 403, 404))
-def delete_post(post_id: IdInUrl, caller: Caller, db: Db) -> Response:
+def delete_post(post_id: IdInUrl, caller: Caller, expected: IfMatch, db: Db) -> Response:
     """Delete one's own post."""
     with db.write() as session:
-        posts.remove(session, sessions.authenticate(session.connection(), caller), post_id)
+        posts.remove(session, sessions.authenticate(session.connection(), caller), post_id, expected)
     return Response(status_code=204)
 
 
-def _change(post_id: int, changes: PostChanges, caller: Caller, db: Db) -> Reply[Post]:
+def _change(post_id: int, changes: PostChanges, caller: Caller, expected: IfMatch, db: Db) -> Reply[Post]:
     with db.write() as session:
-        post = posts.change(session, sessions.authenticate(session.connection(), caller), post_id, changes)
+        editor = sessions.authenticate(session.connection(), caller)
+        post = posts.change(session, editor, post_id, changes, expected)
     return Reply(Post.of(post))

@@ -5,6 +5,7 @@ from datetime import datetime
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.api.conditional import tag_of_user
 from app.api.fields import IdInUrl
 from app.api.services import Core, Db
 from app.domain import users
@@ -47,4 +48,5 @@ async def create_user(body: UserCreate, core: Core) -> Reply[User]:
 def get_user(user_id: IdInUrl, db: Db) -> Reply[User]:
     """Look a user up by id."""
     with db.read() as connection:
-        return Reply(User.of(users.get(connection, user_id)))
+        user = users.get(connection, user_id)
+    return Reply(User.of(user), headers=tag_of_user(user))

@@ -6,6 +6,17 @@ from typing import Annotated, Any, Literal, Self, cast
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.api.conditional import (
+    FOR_NOBODY,
+    FOR_THE_CALLER,
+    IF_MATCH,
+    IF_NONE_MATCH,
+    READ,
+    TAG,
+    TAGGED,
+    IfMatch,
+    tag_of_post,
+)
 from app.api.fields import FlagInUrl, IdInUrl
 from app.api.services import Core, Db
 from app.api.v2.auth import TOKEN_IS_OPTIONAL, Caller, CallerIfAny
@@ -160,7 +171,7 @@ def list_posts(
     "",
     status_code=201,
     response_model=Post,
-    responses={**response_headers(201, Location="The path of the new post."), **refusals(401, 415)},
+    responses={**response_headers(201, Location="The path of the new post.", ETag=TAG), **refusals(401, 415)},
     dependencies=[Depends(JSON)],
 )
 def create_post(body: PostWrite, caller: Caller, db: Db) -> Reply[Post]:
@@ -170,52 +181,65 @@ def create_post(body: PostWrite, caller: Caller, db: Db) -> Reply[Post]:
         post = posts.create(
             session, author, title=body.title, content=body.content, published=body.published, tags=body.tags
         )
-    return Reply(Post.of(post, author), 201, {"Location": f"/v2/posts/{post.id}"})
+    return Reply(Post.of(post, author), 201, {"Location": f"/v2/posts/{post.id}", **_tag(post, author)})
 
 
 @router.get(
     "/{post_id}",
     response_model=Post,
-    responses=refusals(401, 404),
+    responses={**READ, **refusals(401, 404)},
     openapi_extra=TOKEN_IS_OPTIONAL
+    | IF_NONE_MATCH
     | links(200, author=link("get_user", "Who wrote it.", user_id="$response.body#/author/id")),
 )
 def get_post(post_id: IdInUrl, caller: CallerIfAny, db: Db) -> Reply[Post]:
     """Read a post."""
     with db.read() as connection:
         viewer = sessions.authenticate(connection, caller) if caller else None
-        return Reply(Post.of(posts.get(connection, post_id, viewer), viewer))
+        post = posts.get(connection, post_id, viewer)
+    whose = FOR_NOBODY if viewer is None else FOR_THE_CALLER
+    return Reply(Post.of(post, viewer), headers=_tag(post, viewer) | whose)
 
 
-@router.put("/{post_id}", response_model=Post, responses=refusals(401, 403, 404, 415), dependencies=[Depends(JSON)])
-def replace_post(post_id: IdInUrl, body: PostWrite, caller: Caller, db: Db) -> Reply[Post]:
+@router.put(
+    "/{post_id}",
+    response_model=Post,
+    responses={**TAGGED, **refusals(401, 403, 404, 412, 415)},
+    dependencies=[Depends(JSON)],
+    openapi_extra=IF_MATCH,
+)
+def replace_post(post_id: IdInUrl, body: PostWrite, caller: Caller, expected: IfMatch, db: Db) -> Reply[Post]:
     """Replace one's own post: what is left out takes its default."""
     changes = PostChanges(title=body.title, content=body.content, published=body.published, tags=body.tags)
-    return _change(post_id, changes, caller, db)
+    return _change(post_id, changes, caller, expected, db)
 
 
 @router.patch(
     "/{post_id}",
     response_model=Post,
-    responses=refusals(401, 403, 404, 415),
+    responses={**TAGGED, **refusals(401, 403, 404, 412, 415)},
     dependencies=[Depends(MERGE_PATCH)],
-    openapi_extra=merge_patch_body("PostPatch"),
+    openapi_extra=IF_MATCH | merge_patch_body("PostPatch"),
 )
-def update_post(post_id: IdInUrl, body: PostPatch, caller: Caller, db: Db) -> Reply[Post]:
+def update_post(post_id: IdInUrl, body: PostPatch, caller: Caller, expected: IfMatch, db: Db) -> Reply[Post]:
     """Change the given members of one's own post."""
-    return _change(post_id, body.changes(), caller, db)
+    return _change(post_id, body.changes(), caller, expected, db)
 
 
-@router.delete("/{post_id}", status_code=204, responses=refusals(401, 403, 404))
-def delete_post(post_id: IdInUrl, caller: Caller, db: Db) -> Response:
+@router.delete("/{post_id}", status_code=204, responses=refusals(401, 403, 404, 412), openapi_extra=IF_MATCH)
+def delete_post(post_id: IdInUrl, caller: Caller, expected: IfMatch, db: Db) -> Response:
     """Delete one's own post."""
     with db.write() as session:
-        posts.remove(session, sessions.authenticate(session.connection(), caller), post_id)
+        posts.remove(session, sessions.authenticate(session.connection(), caller), post_id, expected)
     return Response(status_code=204)
 
 
-def _change(post_id: int, changes: PostChanges, caller: Caller, db: Db) -> Reply[Post]:
+def _change(post_id: int, changes: PostChanges, caller: Caller, expected: IfMatch, db: Db) -> Reply[Post]:
     with db.write() as session:
         editor = sessions.authenticate(session.connection(), caller)
-        post = posts.change(session, editor, post_id, changes)
-    return Reply(Post.of(post, editor))
+        post = posts.change(session, editor, post_id, changes, expected)
+    return Reply(Post.of(post, editor), headers=_tag(post, editor))
+
+
+def _tag(post: PostView, viewer: int | None) -> dict[str, str]:
+    return tag_of_post(post, None if viewer is None else _MY_VOTE[post.my_vote])

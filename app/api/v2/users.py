@@ -6,6 +6,16 @@ from typing import Annotated, Self, cast
 from fastapi import APIRouter, Depends, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.api.conditional import (
+    FOR_ANYBODY,
+    FOR_THE_CALLER,
+    IF_MATCH,
+    IF_NONE_MATCH,
+    READ,
+    TAGGED,
+    IfMatch,
+    tag_of_user,
+)
 from app.api.fields import IdInUrl
 from app.api.services import Core, Db
 from app.api.v2.auth import Caller
@@ -120,35 +130,37 @@ async def create_user(body: AccountCreate, core: Core) -> Reply[Account]:
 @router.get(
     "/me",
     response_model=Account,
-    responses=refusals(401),
-    openapi_extra=links(200, seen_by_others=_SEEN_BY_OTHERS),
+    responses={**READ, **refusals(401)},
+    openapi_extra=IF_NONE_MATCH | links(200, seen_by_others=_SEEN_BY_OTHERS),
 )
 def get_account(caller: Caller, db: Db) -> Reply[Account]:
     """Read one's own account."""
     with db.read() as connection:
-        return Reply(Account.of(users.get(connection, sessions.authenticate(connection, caller))))
+        user = users.get(connection, sessions.authenticate(connection, caller))
+    return Reply(Account.of(user), headers=tag_of_user(user) | FOR_THE_CALLER)
 
 
 @router.patch(
     "/me",
     response_model=Account,
-    responses=refusals(401, 415),
+    responses={**TAGGED, **refusals(401, 412, 415)},
     dependencies=[Depends(MERGE_PATCH)],
-    openapi_extra=merge_patch_body("AccountPatch") | links(200, seen_by_others=_SEEN_BY_OTHERS),
+    openapi_extra=IF_MATCH | merge_patch_body("AccountPatch") | links(200, seen_by_others=_SEEN_BY_OTHERS),
 )
-def update_account(body: AccountPatch, caller: Caller, db: Db) -> Reply[Account]:
+def update_account(body: AccountPatch, caller: Caller, expected: IfMatch, db: Db) -> Reply[Account]:
     """Change the given fields of one's own profile."""
     with db.write() as session:
         user_id = sessions.authenticate(session.connection(), caller)
-        user = users.change_profile(session, user_id, cast(ProfileChanges, body.model_dump(exclude_unset=True)))
-    return Reply(Account.of(user))
+        changes = cast(ProfileChanges, body.model_dump(exclude_unset=True))
+        user = users.change_profile(session, user_id, changes, expected)
+    return Reply(Account.of(user), headers=tag_of_user(user))
 
 
-@router.delete("/me", status_code=204, responses=refusals(401))
-def delete_account(caller: Caller, db: Db) -> Response:
+@router.delete("/me", status_code=204, responses=refusals(401, 412), openapi_extra=IF_MATCH)
+def delete_account(caller: Caller, expected: IfMatch, db: Db) -> Response:
     """Delete one's own account, with its posts and votes."""
     with db.write() as session:
-        users.remove(session, sessions.authenticate(session.connection(), caller))
+        users.remove(session, sessions.authenticate(session.connection(), caller), expected)
     return Response(status_code=204)
 
 
@@ -167,10 +179,12 @@ async def change_password(body: PasswordChange, caller: Caller, core: Core) -> R
 @router.get(
     "/{user_id}",
     response_model=User,
-    responses=refusals(404),
-    openapi_extra=links(200, posts=link("list_posts", "The user's posts.", author_id="$response.body#/id")),
+    responses={**READ, **refusals(404)},
+    openapi_extra=IF_NONE_MATCH
+    | links(200, posts=link("list_posts", "The user's posts.", author_id="$response.body#/id")),
 )
 def get_user(user_id: IdInUrl, db: Db) -> Reply[User]:
     """Look a user up by id."""
     with db.read() as connection:
-        return Reply(User.of(users.get(connection, user_id)))
+        user = users.get(connection, user_id)
+    return Reply(User.of(user), headers=tag_of_user(user) | FOR_ANYBODY)
