@@ -1,5 +1,14 @@
-"""The versions that clients rely on: of a preview nothing was released or recorded yet."""
+"""The versions that clients rely on, of a preview nothing was released or recorded yet; and what none is told of."""
 
 from app.api import VERSIONS
 
 PROMISED = tuple(version for version in VERSIONS if version.promised)
+# What HTTP answers to If-None-Match and If-Match, and to nobody else: (version, operation, status). Version 1 does so
+# as well, and its document is frozen (docs/decisions/0011).
+UNDOCUMENTED = {
+    ("v1", "GET /v1/users/{user_id}", "304"),
+    ("v1", "GET /v1/posts/{post_id}", "304"),
+    ("v1", "PUT /v1/posts/{post_id}", "412"),
+    ("v1", "PATCH /v1/posts/{post_id}", "412"),
+    ("v1", "DELETE /v1/posts/{post_id}", "412"),
+}

@@ -49,6 +49,7 @@ class Subject(NamedTuple):
 # The sentences of `contract diff`, most particular first. A sentence that fits none of them is explained by nothing.
 _SENTENCES: list[tuple[str, str, str]] = [
     (r"query parameter `(.+?)`", "query", r"\1"),
+    (r"header parameter `(.+?)`", "header", r"\1"),
     (r"request body is described as (\S+),", "media", r"\1"),
     (r"request body \(\S+\).*? object without `(.+?)`", "body", r"/\1"),
     (r"request body \(\S+\): `\.(.+?)`", "body", r"/\1"),

@@ -16,9 +16,10 @@ Place = Literal[
     "body",
     "media",
     "security",
+    # Of either.
+    "header",
     # Of the reply; `errors` is the body of a refusal.
     "reply",
-    "header",
     "status",
     "errors",
     # The operation itself, and what no document shows.

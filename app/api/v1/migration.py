@@ -381,6 +381,8 @@ _EVERYWHERE = [
         "refused",
     ),
     *_added("errors", "/type", "/title", "/status", "/instance", "/code", "/request_id"),
+    *_added("header", "etag", "If-None-Match", "If-Match", note="Of posts and users; version 1 answers to them, too."),
+    *_added("status", "304", "412", note="Only to requests with these headers."),
     Difference("status", "removed", "410", None, "trivial", "Version 2 has no end, nor brownouts.", "nobody"),
     Difference(
         "operation",

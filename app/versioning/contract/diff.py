@@ -79,14 +79,12 @@ def _compare_operation(
     generated: bool,
 ) -> None:
     before, after = old[1].at(method), new[1].at(method)
-    compare_parameters(
-        findings,
-        parameters(old[1], before, TEMPLATE.findall(old[0])),
-        parameters(new[1], after, TEMPLATE.findall(new[0])),
-    )
+    were = parameters(old[1], before, TEMPLATE.findall(old[0]))
+    are = parameters(new[1], after, TEMPLATE.findall(new[0]))
+    compare_parameters(findings, were, are)
     bodies = [op.at("requestBody").followed() if "requestBody" in op.raw else None for op in (before, after)]
     compare_body(findings, bodies[0], bodies[1])
-    compare_replies(findings, before, after)
+    compare_replies(findings, before, after, {name for place, name in are.keys() - were.keys() if place == "header"})
     compare_security(findings, before.root, before, after)
     if any("servers" in place.raw for place in (before, after, old[1], new[1])):
         was, now = _servers(before.root, (old[1], before)), _servers(after.root, (new[1], after))

@@ -1,5 +1,6 @@
 """The two halves of an operation: what is sent (parameters, body) and what is replied (statuses, headers, bodies)."""
 
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from app.versioning.contract.change import Findings, Verdict, Whom
@@ -11,6 +12,11 @@ from app.versioning.contract.values import written
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 STYLES = {"path": "simple", "header": "simple", "query": "form", "cookie": "form"}
 IGNORED_HEADERS = {"accept", "content-type", "authorization"}  # OpenAPI says that parameters of these names are ignored
+# What HTTP itself answers to these request headers and to no other request (RFC 9110, sections 13.1, 15.4.5, 15.5.13).
+CONDITIONAL = {
+    "304": {"if-none-match", "if-modified-since"},
+    "412": {"if-match", "if-none-match", "if-unmodified-since"},
+}
 SCALARS = frozenset({"null", "boolean", "integer", "number", "string"})
 OPTIONAL = "make it optional, with a default that means what was meant before"
 
@@ -192,12 +198,18 @@ def _compare_media(findings: Findings, label: str, old: Located, new: Located, s
             findings.breaking(new, what, breaks, "keep the encoding; another one needs another media type")
 
 
-def compare_replies(findings: Findings, old: Located, new: Located) -> None:
-    """Statuses: each there is now must have been promised, by itself, as a range (4XX) or as `default`."""
+def compare_replies(findings: Findings, old: Located, new: Located, headers: AbstractSet[str]) -> None:
+    """Statuses: each there is now must have been promised, by itself, as a range (4XX) or as `default`.
+
+    `headers` are the names of new request headers, in lower case: what only they bring about, no old request meets.
+    """
     before, after = replies(old), replies(new)
     for status, now in after.items():
         was = before.get(status) or before.get(f"{status[0]}XX") or before.get("DEFAULT")
-        if was is None:
+        if was is None and CONDITIONAL.get(status, set()) & headers:
+            what = f"replies can have status {status}, when a header that is new asks for it"
+            findings.add(now, what, Verdict.COMPATIBLE)
+        elif was is None:
             name = "any other status" if status == "DEFAULT" else f"status {status}"
             instead = "answer with a status that was promised, or in a new operation or version"
             findings.breaking(now, f"replies can have {name}, which they could not", "who reads", instead)

@@ -80,4 +80,10 @@ SCENARIOS = {
         "well-formed request id": get("/v1/users/1", headers={"X-Request-ID": "client.id-7_A"}),
         **{f"id: {name}": get(f"/v1/users/{value}") for name, value in NO_IDS.items()},
     },
+    "users-conditional": {
+        "not modified": get("/v1/users/1", headers={"If-None-Match": '"2"'}),
+        "another tag": get("/v1/users/1", headers={"If-None-Match": '"1"'}),
+        "a name is chosen in version 2": ask("PATCH", "/v2/users/me", "ada", json={"display_name": "Augusta"}),
+        "modified": get("/v1/users/1", headers={"If-None-Match": '"2"'}),
+    },
 }

@@ -112,4 +112,22 @@ SCENARIOS = {
             captures=_PAIR,
         ),
     },
+    "users-conditional": {
+        "not modified": get("/v2/users/1", headers={"If-None-Match": '"2"'}),
+        "another tag": get("/v2/users/1", headers={"If-None-Match": '"1"'}),
+        "the account is not modified": get("/v2/users/me", "ada", headers={"If-None-Match": 'W/"2"'}),
+        "changed by another tag": patch("/v2/users/me", "ada", json={"bio": "new"}, headers={"If-Match": '"1"'}),
+        "deleted by another tag": delete("/v2/users/me", "ada", headers={"If-Match": '"1"'}),
+        "changed": patch("/v2/users/me", "ada", json={"bio": "new"}, headers={"If-Match": '"2"'}),
+        "changed again": patch("/v2/users/me", "ada", json={"bio": "new"}, headers={"If-Match": '"2"'}),
+        "to the same": patch("/v2/users/me", "ada", json={"bio": "new"}, headers={"If-Match": '"3"'}),
+        "the posts name another author": get("/v2/posts/1", headers={"If-None-Match": '"3.2"'}),
+        "a new password": put(
+            "/v2/users/me/password",
+            "ada",
+            json={"current_password": PASSWORD, "new_password": "battery staple"},
+        ),
+        "the account was changed": get("/v2/users/me", "ada", headers={"If-None-Match": '"3"'}),
+        "deleted": delete("/v2/users/me", "ada", headers={"If-Match": '"4"'}),
+    },
 }
