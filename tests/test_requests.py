@@ -233,7 +233,7 @@ def test_cors_for_an_allowed_origin(own_url, path):
         assert "access-control-allow-credentials" not in reply.headers
         exposed = reply.headers["access-control-expose-headers"]
         assert {"X-Request-ID", "ETag", "Link", "Location", "Retry-After"} <= set(exposed.split(", "))
-        asked = {"Access-Control-Request-Method": "PATCH", "Access-Control-Request-Headers": "authorization"}
+        asked = {"Access-Control-Request-Method": "PATCH", "Access-Control-Request-Headers": "authorization, if-match"}
         preflight = client.options(path, headers={"Origin": ALLOWED, **asked})
         assert preflight.status_code == 200, f"CORS preflight for PATCH: {preflight.text}"
         assert preflight.headers["access-control-allow-origin"] == ALLOWED
