@@ -7,7 +7,7 @@ directory, the defaults below. Every field is documented in `.env.example` and t
 import json
 import os
 import secrets
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -43,6 +43,14 @@ class VersionDates(BaseModel):
 
     deprecated: AwareDatetime | None = None
     sunset: AwareDatetime | None = None
+
+    @field_validator("deprecated", "sunset")
+    @classmethod
+    def _in_utc(cls, value: datetime | None) -> datetime | None:
+        try:
+            return value if value is None else value.astimezone(UTC)
+        except OverflowError:
+            raise ValueError("is no moment that can be told in UTC") from None
 
 
 class Settings(BaseSettings):

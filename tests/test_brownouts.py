@@ -132,11 +132,11 @@ def test_a_side_is_the_same_in_every_worker_and_release():
 
 
 def test_exempt_clients_and_the_kill_switch(kitchen):
-    """An exempt client is not hit by any window, and nobody while all are stopped; the sunset hits all the same."""
+    """A User-Agent is no exemption; nobody is hit while all are stopped, and the sunset hits all the same."""
     client, schedule = kitchen
     windows = (WINDOW, Brownout(NOON, NOON + DAY, "cli"))
     schedule.plan = planned(*windows, exempt=frozenset({"cli"}))
-    assert asked(client, NOON, "cli/1.0").status_code == 200
+    assert asked(client, NOON, "cli/1.0").status_code == 410  # by its token alone: test_an_exempt_client_is_left_out
     assert asked(client, NOON, "ios").status_code == 410
     schedule.plan = planned(*windows, stopped=True)
     assert asked(client, NOON, "ios").status_code == 200
@@ -222,6 +222,14 @@ def test_an_exempt_client_is_left_out(world):
     with time_machine.travel(NOON, tick=False), serving(world) as client:
         assert {client.get("/v1/posts", headers=headers).status_code for headers in till} == {410}
         assert {client.get("/v1/posts", headers=headers).status_code for headers in kiosk} == {200}
+        assert client.get("/v1/posts", headers={"User-Agent": "kiosk/1.0"}).status_code == 410
+
+
+def test_tokens_are_handed_out_in_a_brownout(world):
+    """Logging in is left alone until the sunset: whose client it is shows only afterwards."""
+    plan_window(world)
+    with time_machine.travel(NOON, tick=False), serving(world) as client:
+        assert len([*tokens_of(client, "kiosk")]) == 2
 
 
 @pytest.mark.parametrize(("at", "code"), [(NOON, "brownout"), (datetime(2028, 11, 20, tzinfo=UTC), "retired")])

@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
@@ -155,6 +157,23 @@ def test_two_migrate_at_once(fresh):
         _, said = process.communicate()
         assert process.returncode == 0, said
     migrations.check(database)
+
+
+def test_a_migration_waits_without_making_others_wait(postgres_url, tmp_path):
+    """While somebody reads a table for long, the migration that changes it tries again, and requests go on."""
+    with new_database(postgres_url, tmp_path, migrated=False) as url, opened(url) as database:
+        migrations.upgrade(database, "0001")
+        with ThreadPoolExecutor() as pool:
+            with database.snapshot() as reader:
+                reader.execute(sa.text("SELECT * FROM sessions")).all()
+                migrating = pool.submit(migrations.upgrade, database)
+                for _ in range(3):
+                    with database.read() as connection:  # gives up after DATABASE_LOCK_TIMEOUT, were it behind us
+                        connection.execute(sa.text("SELECT * FROM sessions")).all()
+                    with pytest.raises(FutureTimeoutError):
+                        migrating.result(0.5)
+            migrating.result(30)
+        migrations.check(database)
 
 
 def test_check_finds_no_drift(fresh):

@@ -82,7 +82,4 @@ async def registered_client(request: Request, client_id: str | None) -> str | No
         with database.read() as connection:
             return clients.known(connection, client_id)
 
-    found = await run_sync(look_up)
-    if found is not None:
-        request.state.client_id = found
-    return found
+    return await run_sync(look_up)

@@ -13,6 +13,7 @@ from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.exc import DisconnectionError, IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
+_MIGRATION_LOCK_MILLISECONDS = 400
 _MIGRATION_LOCK = 0x74616E64656D  # "tandem"; any number will do that all of us use
 
 
@@ -120,6 +121,8 @@ class Database:
             if self.engine.dialect.name == "postgresql":
                 self._lift_time_limits(connection)
                 connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+                # Whoever comes after a waiting ALTER TABLE waits behind it: better to give up, and to try again.
+                connection.execute(sa.text(f"SET LOCAL lock_timeout = {_MIGRATION_LOCK_MILLISECONDS}"))
                 yield connection
                 connection.commit()
                 return

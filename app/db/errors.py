@@ -63,3 +63,8 @@ def is_unavailable(error: SQLAlchemyError) -> bool:
         return str(original.pgcode).startswith(_POSTGRES_UNAVAILABLE)
     code = str(getattr(original, "sqlite_errorname", "")).removeprefix("SQLITE_")
     return code.startswith(_SQLITE_UNAVAILABLE)
+
+
+def is_lock_timeout(error: SQLAlchemyError) -> bool:
+    """Whether PostgreSQL gave up waiting for a lock (55P03, lock_not_available)."""
+    return isinstance(error, DBAPIError) and getattr(error.orig, "pgcode", None) == "55P03"

@@ -1,5 +1,6 @@
 """The schema's history: Alembic, driven from code so that the command line, the tests and /readyz share it."""
 
+import time
 from pathlib import Path
 
 from alembic import command
@@ -7,9 +8,12 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import OperationalError
 
 from app.db.database import Database
+from app.db.errors import is_lock_timeout
 
+_ATTEMPTS, _PAUSE_SECONDS = 60, 0.5
 _ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -30,10 +34,26 @@ def current(connection: Connection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
 
 
+def knows(revision: str) -> bool:
+    """Whether this code has the revision; one that it has not is of a later release."""
+    return any(script.revision == revision for script in ScriptDirectory.from_config(_config()).walk_revisions())
+
+
 def upgrade(database: Database, revision: str = "head") -> None:
-    """Bring the schema forward, in one transaction."""
-    with database.migrate() as connection:
-        command.upgrade(_config(connection), revision)
+    """Bring the schema forward, in one transaction.
+
+    A table that somebody reads for long is waited for in short attempts, so that requests never queue behind us;
+    sqlalchemy.exc.OperationalError when none succeeds.
+    """
+    for attempt in range(_ATTEMPTS):
+        try:
+            with database.migrate() as connection:
+                command.upgrade(_config(connection), revision)
+            return
+        except OperationalError as error:
+            if not is_lock_timeout(error) or attempt == _ATTEMPTS - 1:
+                raise
+            time.sleep(_PAUSE_SECONDS)
 
 
 def downgrade(database: Database, revision: str) -> None:

@@ -68,4 +68,8 @@ def _base_url(request: Request) -> str:
 def change(version: ApiVersion, migration: Migration) -> Change:
     """An operation counts by the hardest of what is different for it."""
     hardest = Counter(operation.effort if operation.successors else "removed" for operation in migration.operations)
-    return Change(version, [difference.note for difference in migration.everywhere], dict(hardest))
+    return Change(
+        version,
+        [difference.note.replace("`", "") for difference in migration.everywhere if difference.note],
+        dict(hardest),
+    )

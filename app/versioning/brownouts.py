@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from app.versioning.times import rfc3339
+from app.versioning.usage import Client
 
 
 @dataclass(frozen=True)
@@ -71,5 +72,6 @@ class Schedule:
         """The windows of a version that are open at that moment."""
         return [window for window in self.windows(version) if window.starts <= at < window.ends]
 
-    def exempt(self, client: str) -> bool:
-        return client in self.plan.exempt
+    def exempt(self, client: Client) -> bool:
+        """Whether the client is left out; a User-Agent that bears the name of an exempt one is not."""
+        return client.source == "token" and client.name in self.plan.exempt

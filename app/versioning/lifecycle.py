@@ -12,6 +12,7 @@ from fastapi import Request
 from app.versioning.brownouts import Schedule
 from app.versioning.problems import BROWNOUT, RETIRED, Problem
 from app.versioning.times import rfc3339
+from app.versioning.usage import Client
 from app.versioning.version import ApiVersion
 
 _SHOWN_WINDOWS = 5
@@ -62,7 +63,7 @@ def successor_of(version: ApiVersion, request: Request) -> str:
     return target if len(target) <= _LONGEST_TARGET else f"/{version.successor}"
 
 
-def refusal(version: ApiVersion, schedule: Schedule, request: Request, client: str, at: datetime) -> Problem | None:
+def refusal(version: ApiVersion, schedule: Schedule, request: Request, client: Client, at: datetime) -> Problem | None:
     """410 after the sunset, and in a brownout that is for this client; None when the request may go on."""
     if version.phase(at) == "retired":
         assert version.sunset is not None
@@ -71,12 +72,12 @@ def refusal(version: ApiVersion, schedule: Schedule, request: Request, client: s
             f"its successor {version.successor} has this at {successor_of(version, request)}"
         )
         return Problem(RETIRED, detail)
-    if schedule.exempt(client) or not any(window.hits(client) for window in schedule.open(version.name, at)):
+    if schedule.exempt(client) or not any(window.hits(client.name) for window in schedule.open(version.name, at)):
         return None
     coming = [
         (window.starts, window.ends)
         for window in schedule.windows(version.name)
-        if window.ends > at and window.hits(client)
+        if window.ends > at and window.hits(client.name)
     ]
     ends = at
     for start, end in coming:  # in order: windows may overlap, or follow each other at once

@@ -231,15 +231,16 @@ class Boundary:
         if version is None or version.sunset is None:
             return None
         at = datetime.now(UTC)
-        if version.phase(at) != "retired" and not self.schedule.open(version.name, at):
+        retired = version.phase(at) == "retired"
+        if not retired and not self.schedule.open(version.name, at):
             return None
         path = request.scope["path"].removesuffix("/") if version.ignores_trailing_slash else request.scope["path"]
         route = self.template_of(request.method, path)
-        if route in version.document_paths:
+        if route in version.document_paths or (not retired and route in version.token_paths):
             return None
         # No route will say what it was for, and no dependency who asked: the log line and the ledger want to know.
         request.state.route = route
-        client = client_of(self.identify(request), request.headers.get("user-agent", "")).name
+        client = client_of(self.identify(request), request.headers.get("user-agent", ""))
         return lifecycle.refusal(version, self.schedule, request, client, at)
 
     def _too_large(self) -> Problem:

@@ -55,6 +55,8 @@ def _registered(text: str, newest: str, name: str) -> str:
 
 def _as_preview(text: str, newest: ApiVersion, number: int) -> str:
     text = text.replace(f'revision="{newest.revision}"', f'revision="{number}.0.0"')
+    if newest.status == "preview":
+        return text
     return text.replace("    router=router,\n", '    router=router,\n    status="preview",\n', 1)
 
 

@@ -48,6 +48,9 @@ class ApiVersion:
     successor: str | None = None  # the name of the version to go to
     policy: str | None = None  # URL of the page that says how versions end
     brownouts: Sequence[Brownout] = ()
+    # Where tokens are handed out, such as "/v1/login". Who asks there has none yet, so brownouts, which may be for one
+    # client or spare one, leave these paths alone.
+    token_paths: Sequence[str] = ()
     migration: Migration | None = None  # to the successor
 
     @property

@@ -37,5 +37,6 @@ VERSION = ApiVersion(
     sunset=datetime(2028, 11, 20, tzinfo=UTC),
     successor="v2",
     policy="/policy",
+    token_paths=("/v1/login",),
     migration=MIGRATION,
 )

@@ -27,7 +27,7 @@ def resource(request: Request) -> str:
 
 def _list_of_posts(request: Request) -> str:
     """The page of version 2 that starts where this one does; what is no number is refused anyway, and left out."""
-    given = dict(parse_qsl(request.scope["query_string"].decode("latin-1")))
+    given = dict(parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True))
     # Version 1 lists by id, which is the order in which posts were written.
     filters, query = {"sort": "created_at"}, {"sort": "created_at"}
     if given.get("search"):

@@ -145,6 +145,7 @@ async def _password_grant(form: dict[str, str], core: Services, request: Request
         if error.kind is not Kind.FORBIDDEN:
             raise
         return _refuse("invalid_grant", "The e-mail or the password is wrong")
+    request.state.client_id = login.client_id  # not before: whoever fails to log in is not known to be that client
     return _token_pair(login, core)
 
 

@@ -198,5 +198,5 @@ def remove_client(client_id: ClientId, caller: Caller, db: Db) -> Response:
 def _check_version(name: str | None, core: Services) -> None:
     """422 for a version that is not served, as for any other value that is none of those there are."""
     if name is not None and name not in core.versions:
-        message = f"Input should be {' or '.join(map(repr, core.versions))}"
-        raise RequestValidationError([{"loc": ("body", "pinned_version"), "msg": message, "type": "literal_error"}])
+        message = "Input should be the name of a version that is served; see /versions"
+        raise RequestValidationError([{"loc": ("body", "pinned_version"), "msg": message, "type": "version_unknown"}])
