@@ -400,6 +400,36 @@ def test_old_hours_become_days_and_old_days_go(database):
     assert [(row["starts_at"], row["calls"]) for row in rows(database, usage_fields)] == [(day, 2)]
 
 
+@pytest.mark.parametrize("table", [usage, usage_fields])
+def test_what_is_stored_while_hours_become_days_is_counted(database, table):
+    """Calls of an old day that another worker commits in the middle of the roll-up are all in the ledger."""
+    moment = datetime.now(UTC) - timedelta(days=40)
+    day = moment.replace(hour=0, minute=0, second=0, microsecond=0)
+    first, late = BILLING, Client("late", "token")
+
+    def store_for(client):
+        hour = day + timedelta(hours=9)
+        fields = {FieldUse(hour, "v1", "GET /posts", client, "query", "q"): 3}
+        store(database, (use(hour, client), 3), fields=fields)
+
+    store_for(first)
+    stored = []
+    with ThreadPoolExecutor(1) as pool:
+        with database.write() as session:
+
+            def store_before_the_deletion(_connection, _cursor, statement, *_):
+                if statement.startswith(f"DELETE FROM {table.name} ") and not stored:
+                    stored.append(pool.submit(store_for, late))
+                    if database.engine.dialect.name == "postgresql":  # SQLite lets nobody write until this has ended
+                        stored[0].result(20)
+
+            sa.event.listen(session.connection(), "before_cursor_execute", store_before_the_deletion)
+            ledger.roll_up(session, before=day + timedelta(days=1))
+        stored[0].result(20)
+    for each in (usage, usage_fields):
+        assert {row["client"]: row["calls"] for row in rows(database, each)} == {"billing": 3, "late": 3}, each.name
+
+
 def keeper(url, **options):
     """A worker's bookkeeper, over a database object of its own."""
     settings = {"hourly": timedelta(days=35), "kept": timedelta(days=400), "on_drift": lambda *_: None, **options}

@@ -118,13 +118,13 @@ def _roll_up(connection: Connection, table: sa.Table, before: datetime) -> int:
     while (first := connection.execute(sa.select(sa.func.min(table.c.starts_at)).where(hourly)).scalar()) is not None:
         day = first.replace(hour=0)
         of_day = hourly & (table.c.starts_at < day + timedelta(days=1))
-        rows = connection.execute(sa.select(table).where(of_day).with_for_update()).mappings().all()
+        # What is added up is what this deletes: a worker may store more of the day at any moment.
+        rows = connection.execute(sa.delete(table).where(of_day).returning(*table.c)).mappings().all()
         added: dict[tuple[Any, ...], dict[str, Any]] = {}
         for row in rows:
             values = {**row, "starts_at": day}
             key = tuple(values[column.name] for column in table.primary_key)
             added.setdefault(key, {**values, "calls": 0})["calls"] += row["calls"]
-        connection.execute(sa.delete(table).where(of_day))
         _add(connection, table, list(added.values()))
         rolled_up += len(rows)
     return rolled_up
