@@ -128,7 +128,7 @@ def test_head_and_what_is_not_served(client, database, flush):
 
 
 def test_names_that_were_sent(client, database, steps, flush):
-    """Documented parameters and top-level fields of JSON bodies and forms are counted, once a call, refused or not."""
+    """Documented parameters and top-level fields of JSON bodies and forms are counted, once a call, unless refused."""
     ada = steps.person()
     flush()
     empty_usage(database)
@@ -141,7 +141,7 @@ def test_names_that_were_sent(client, database, steps, flush):
     assert client.patch("/v2/users/me", content='{"bio": null}', headers=patch).status_code == 200
     flush()
     assert sent(database) == {
-        ("GET /posts", "query", "limit"): 2,
+        ("GET /posts", "query", "limit"): 1,
         ("GET /posts", "query", "tag"): 1,
         ("GET /posts", "query", "q"): 1,
         ("POST /posts", "body", "title"): 1,
@@ -166,7 +166,8 @@ def test_nothing_else_that_was_sent_is_kept(client, database, steps, flush):
         client.get(f"/{version}/posts", params={SECRET: "1", "search": SECRET, "q": SECRET}, headers=ada.headers)
         client.get(f"/{version}/{SECRET}", params={SECRET: SECRET})
         client.get(f"/{version}/posts/{SECRET}", headers={"Authorization": f"Bearer {SECRET}", "X-Request-ID": SECRET})
-        client.post(f"/{version}/posts", json={"title": SECRET, SECRET: {SECRET: 1}}, headers=ada.headers)
+        post = {"title": SECRET, "content": SECRET, SECRET: {SECRET: 1}}
+        client.post(f"/{version}/posts", json=post, headers=ada.headers)
         client.post(f"/{version}/posts", content=f'{{"title": "{SECRET}', headers=ada.headers)
         client.post(f"/{version}/posts", json=[SECRET], headers=ada.headers)
         client.post(f"/{version}/posts", content=f"[" * 3000 + SECRET, headers=ada.headers)  # noqa: F541
@@ -189,10 +190,46 @@ def test_names_of_large_bodies_are_not_read(client, database, steps, flush):
     flush()
     empty_usage(database)
     for length in (60_000, 70_000):
-        client.post("/v2/posts", json={"title": "t", "content": "c" * length}, headers=ada.headers)
+        body = '{"title": "t", "content": "c"' + " " * length + "}"
+        headers = {"Content-Type": "application/json", **ada.headers}
+        assert client.post("/v2/posts", content=body, headers=headers).status_code == 201
     flush()
     assert sum(row["calls"] for row in rows(database)) == 2
     assert sent(database)["POST /posts", "body", "title"] == 1
+
+
+@pytest.mark.parametrize(
+    ("sent_form", "read"),
+    [
+        (b"username=a", True),
+        (b"username=" + b"a" * 4000, True),
+        (b"username=" + b"a" * 5000, False),
+        (b"&" * 99 + b"username=a", True),
+        (b"&" * 100 + b"username=a", False),
+        (b" " * 5000 + b"username=a", False),
+    ],
+)
+@pytest.mark.parametrize("place", ["query", "body"])
+def test_names_of_large_forms_are_not_read(place, sent_form, read):
+    """Of a query or form beyond 4 KiB or 100 fields, which would hold up other requests, no name is read."""
+    assert names(**{place: sent_form}) == (1 if read else 0)
+
+
+@pytest.mark.parametrize(("status", "read"), [(200, True), (303, True), (400, False), (410, False), (500, False)])
+@pytest.mark.parametrize("sent", [{"query": b"username=a"}, {"body": b"username=a"}, {"body": b'{"username": 1}'}])
+def test_names_of_refused_calls_are_not_read(sent, status, read):
+    """A call that was refused costs no reading of its query or body, and counts as a call all the same."""
+    assert names(status=status, **sent) == (1 if read else 0)
+
+
+def names(**fields):
+    """How many names a ledger, which knows `username` alone, notes of a call."""
+    known = frozenset({"username"})
+    gathered = Ledger({("GET", "/v1/posts"): Operation("GET /posts", known, known)}, (stored := []).append)
+    gathered.note(call(BILLING)._replace(**fields))
+    asyncio.run(gathered.flush())
+    assert sum(stored[0].uses.values()) == 1
+    return len(stored[0].fields)
 
 
 @pytest.mark.parametrize(

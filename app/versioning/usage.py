@@ -15,6 +15,8 @@ from anyio.to_thread import run_sync
 
 FLUSH_SECONDS = 10.0
 MOST_BODY_BYTES = 64 * 1024  # of a larger body the fields are not read
+_MOST_FORM_BYTES = 4 * 1024  # nor of a larger form or query: taking one apart holds up every other request
+_MOST_FORM_FIELDS = 100
 MOST_PRODUCTS = 1000  # told apart in an hour, by a worker; a flood of invented User-Agents is counted as others
 _PRODUCT = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")  # RFC 9110, section 10.1.5
 _METHODS = ("get", "put", "post", "delete", "patch")
@@ -80,7 +82,7 @@ class Use(NamedTuple):
 
 
 class FieldUse(NamedTuple):
-    """That a client sent a documented parameter or a top-level field of a body."""
+    """That a client sent a documented parameter or a top-level field of a body, and was not refused."""
 
     hour: datetime
     version: str
@@ -138,8 +140,10 @@ class Ledger:
         status_class = GONE if call.status == GONE else call.status // 100
         use = Use(self._hour, call.version, operation.name, client, status_class)
         uses[use] = uses.get(use, 0) + 1
+        if call.status >= 400:
+            return  # what was sent is of no use: nothing was done with it
         if call.query and operation.query:
-            for name in _query_names(call.query) & operation.query:
+            for name in _form_names(call.query) & operation.query:
                 field = FieldUse(self._hour, call.version, operation.name, client, "query", name)
                 fields[field] = fields.get(field, 0) + 1
         if call.body and operation.body:
@@ -240,15 +244,19 @@ def _properties(document: Mapping[str, Any], schema: Mapping[str, Any]) -> set[s
     return found
 
 
-def _query_names(query: bytes) -> set[str]:
-    return {name for name, _ in parse_qsl(query.decode("latin-1"), keep_blank_values=True)} if query else set()
+def _form_names(form: bytes) -> set[str]:
+    if len(form) > _MOST_FORM_BYTES:
+        return set()
+    try:
+        pairs = parse_qsl(form.decode("latin-1"), keep_blank_values=True, max_num_fields=_MOST_FORM_FIELDS)
+    except ValueError:
+        return set()
+    return {name for name, _ in pairs}
 
 
 def _body_names(body: bytes) -> set[str]:
-    if not body:
-        return set()
     if body.lstrip()[:1] != b"{":
-        return _query_names(body)  # a form
+        return _form_names(body)
     try:
         return set(json.loads(body))
     except (ValueError, RecursionError):
