@@ -113,11 +113,11 @@ def test_calls_are_counted_by_hour_version_operation_client_and_status(client, d
 def test_head_and_what_is_not_served(client, database, flush):
     """HEAD counts as the GET it is; unknown paths, other methods and preflights are one operation, unknown."""
     agent = {"User-Agent": "a"}
+    client.options("/v2/posts", headers=agent)
     client.get("/v1/users/1/", headers=agent)
     client.head("/v1/users/1", headers=agent)
     client.get("/v2/nothing/here", headers=agent)
     client.delete("/v2/tags", headers=agent)
-    client.options("/v2/posts", headers=agent)
     client.get("/versions", headers=agent)
     flush()
     assert counted(database) == {
@@ -278,8 +278,8 @@ def test_a_registered_client_is_known_by_its_token(client, database, steps, flus
     }
 
 
-def call(client, route="/v1/posts"):
-    return Call("v1", "GET", route, client, 200, b"", b"", 0.001)
+def call(client, route="/v1/posts", status=200):
+    return Call("v1", "GET", route, client, status, b"", b"", 0.001)
 
 
 OPERATIONS: dict[tuple[str, str | None], Operation] = {
@@ -331,6 +331,54 @@ def test_the_next_hour_has_room_again():
         (HOUR + timedelta(hours=1), "c"),
         (HOUR, "d"),
     ]
+
+
+def test_a_flood_of_refused_calls_hides_nobody():
+    """A refused call of an unknown product counts as others and takes no place; that of a known one bears its name."""
+    invented = [call(Client(f"agent-{number}", "user-agent"), status=401) for number in range(100)]
+    real = Client("real", "user-agent")
+    assert gather(*invented, call(real), call(real, status=410), most_products=1) == [
+        (OTHERS, 100),
+        (real, 1),
+        (real, 1),
+    ]
+
+
+def by_hour(*hours, most_products):
+    """The names that calls are counted under, hour by hour; those that begin with an exclamation mark are refused."""
+    stored: list[Counts] = []
+    gathered = Ledger(OPERATIONS, stored.append, most_products=most_products)
+    for number, names_of_hour in enumerate(hours):
+        with time_machine.travel(HOUR + timedelta(hours=number), tick=False):
+            for name in names_of_hour:
+                client = Client(name.removeprefix("!"), "user-agent")
+                gathered.note(call(client, status=410 if name.startswith("!") else 200))
+    asyncio.run(gathered.flush())
+    found: dict[datetime, set[str]] = {}
+    for one in stored[0].uses:
+        found.setdefault(one.hour, set()).add(one.client.name)
+    return list(found.values())
+
+
+def test_who_was_known_is_known_in_the_next_hour():
+    """However many others come first or all its calls are refused, a client that calls every hour keeps its name."""
+    assert by_hour(["a", "b"], ["c", "d", "e", "a", "!b"], ["f", "g", "!b", "a"], ["!a"], ["b"], most_products=2) == [
+        {"a", "b"},
+        {"c", "d", "others", "a", "b"},
+        {"f", "g", "a", "b"},
+        {"a"},
+        {"b"},
+    ]
+
+
+def test_who_was_away_for_an_hour_is_met_anew():
+    """A place that is kept from hour to hour is free again once its client is away, and no more are kept than told."""
+    assert by_hour(["a"], ["b"], ["!a", "!b"], most_products=1) == [{"a"}, {"b"}, {"others", "b"}]
+    assert by_hour(["a", "b"], ["c", "d", "a", "b"], ["!a", "!b", "!c", "!d"], most_products=2)[2] == {
+        "a",
+        "b",
+        "others",
+    }
 
 
 def test_what_the_database_refuses_is_kept_for_the_next_time(client, database, flush):

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from itertools import chain, islice
 from typing import Any, Literal, NamedTuple
 from urllib.parse import parse_qsl
 
@@ -17,7 +18,7 @@ FLUSH_SECONDS = 10.0
 MOST_BODY_BYTES = 64 * 1024  # of a larger body the fields are not read
 _MOST_FORM_BYTES = 4 * 1024  # nor of a larger form or query: taking one apart holds up every other request
 _MOST_FORM_FIELDS = 100
-MOST_PRODUCTS = 1000  # told apart in an hour, by a worker; a flood of invented User-Agents is counted as others
+MOST_PRODUCTS = 1000  # met in an hour and told apart, by a worker; a flood of invented User-Agents counts as others
 _PRODUCT = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")  # RFC 9110, section 10.1.5
 _METHODS = ("get", "put", "post", "delete", "patch")
 _LAST_ATTEMPTS = 3  # to write what is left when the service stops
@@ -122,7 +123,9 @@ class Ledger:
         self._most_products = most_products
         self._on_written = on_written
         self._counts = Counts({}, {})
-        self._products: set[str] = set()  # of this hour
+        self._known: set[str] = set()  # products of the hour before
+        self._again: set[str] = set()  # those of them that called in this hour
+        self._met: set[str] = set()  # products first met in this hour
         self._hour, self._hour_began = datetime.fromtimestamp(0, UTC), 0.0
 
     def note(self, call: Call) -> None:
@@ -131,11 +134,8 @@ class Ledger:
             self._begin_hour(moment)
         operation = self._operations.get((call.method, call.route), UNKNOWN)
         client = call.client
-        if client.source == "user-agent" and client.name not in self._products:
-            if len(self._products) < self._most_products:
-                self._products.add(client.name)
-            else:
-                client = OTHERS
+        if client.source == "user-agent" and not self._tells_apart(client.name, served=call.status < 400):
+            client = OTHERS
         uses, fields = self._counts
         status_class = GONE if call.status == GONE else call.status // 100
         use = Use(self._hour, call.version, operation.name, client, status_class)
@@ -151,10 +151,22 @@ class Ledger:
                 field = FieldUse(self._hour, call.version, operation.name, client, "body", name)
                 fields[field] = fields.get(field, 0) + 1
 
+    def _tells_apart(self, product: str, *, served: bool) -> bool:
+        if product in self._known:
+            self._again.add(product)
+        elif product not in self._met:
+            # Inventing names is for free as long as the calls may be refused.
+            if not served or len(self._met) >= self._most_products:
+                return False
+            self._met.add(product)
+        return True
+
     def _begin_hour(self, moment: float) -> None:
         self._hour_began = moment - moment % 3600
         self._hour = datetime.fromtimestamp(self._hour_began, UTC)
-        self._products.clear()
+        # Those that have been known for longer first: a flood may take the places of the new, never theirs.
+        self._known = set(islice(chain(self._again, self._met), self._most_products))
+        self._again, self._met = set(), set()
 
     async def flush(self) -> bool:
         """Write what was gathered so far; False when that failed."""
