@@ -578,6 +578,26 @@ def test_drift_is_told_once_an_hour(database, database_url, caplog):
     assert drifts == 3 * [("billing", "v1", "v2", 5), ("billing", "v1", "v3", 1)]
 
 
+def test_an_alert_that_fails_stores_nothing_twice(database, database_url, caplog):
+    """What is stored stays stored when telling of drift fails: it is logged, and the other alerts are still told."""
+    with database.write() as session:
+        clients.register(session, "billing", name="Billing", contact="b@example.com", pinned_version="v1")
+    told = []
+
+    def stumble(_client, _pinned, called, _calls):
+        told.append(called)
+        if called == "v2":
+            raise OSError
+
+    gathered = Ledger(OPERATIONS, keeper(database_url, on_drift=stumble).store)
+    for version in ("v2", "v3"):
+        gathered.note(call(BILLING)._replace(version=version))
+    assert [asyncio.run(gathered.flush()) for _ in range(2)] == [True, True]
+    assert [row["calls"] for row in rows(database)] == [1, 1]
+    assert told == ["v2", "v3"]
+    assert "client drift not told" in [line.msg["event"] for line in caplog.records]
+
+
 @pytest.fixture
 def there(database_url, tmp_path, scratch):  # noqa: ARG001 - sets nothing
     """The environment that leads to a database of one's own, with some use in it."""

@@ -51,7 +51,10 @@ class Bookkeeper:
             pins = clients.pins(session.connection(), registered) if registered else {}
         for use, calls in sorted(counts.uses.items()):
             if use.client.source == "token" and pins.get(use.client.name, use.version) != use.version:
-                self._alert(use, pins[use.client.name], calls)
+                try:
+                    self._alert(use, pins[use.client.name], calls)
+                except Exception:  # what is stored would be stored again
+                    log.warning("client drift not told", exc_info=True)
 
     def _alert(self, use: Use, pinned: str, calls: int) -> None:
         client, called, moment = use.client.name, use.version, now()
