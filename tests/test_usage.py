@@ -421,6 +421,42 @@ def test_a_stop_writes_the_rest_even_if_the_database_stumbles():
     assert [list(counts.uses.values()) for counts in stored] == [[1]]
 
 
+def test_a_stop_waits_for_the_database_to_come_back():
+    """A database that is away for a moment while the service stops is tried again after a pause."""
+    stored, back = [], threading.Event()
+    returning = threading.Timer(0.1, back.set)
+
+    def away(counts):
+        if not back.is_set():
+            if returning.ident is None:
+                returning.start()
+            raise OSError
+        stored.append(list(counts.uses.values()))
+
+    asyncio.run(stopped_after(3, away))
+    assert stored == [[3]]
+
+
+def test_what_a_stop_loses_is_said(caplog):
+    """When every attempt to write the rest fails, the log says how many calls are lost, and the stop goes on."""
+
+    def fail(_counts):
+        raise OSError
+
+    asyncio.run(stopped_after(3, fail))
+    assert [(line.levelname, line.msg["calls"]) for line in caplog.records if line.msg["event"] == "usage lost"] == [
+        ("ERROR", 3)
+    ]
+
+
+async def stopped_after(calls, store_counts):
+    """Count so many calls, then stop."""
+    gathered = Ledger(OPERATIONS, store_counts, interval=3600)
+    async with gathered:
+        for _ in range(calls):
+            gathered.note(call(BILLING))
+
+
 def test_a_stop_in_the_middle_of_a_write_loses_nothing():
     """What is being written when the service stops, and fails, is written after all."""
     stored, began, stopping = [], threading.Event(), threading.Event()

@@ -21,7 +21,7 @@ _MOST_FORM_FIELDS = 100
 MOST_PRODUCTS = 1000  # met in an hour and told apart, by a worker; a flood of invented User-Agents counts as others
 _PRODUCT = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")  # RFC 9110, section 10.1.5
 _METHODS = ("get", "put", "post", "delete", "patch")
-_LAST_ATTEMPTS = 3  # to write what is left when the service stops
+_LAST_PAUSES = (0.0, 0.5, 1.0)  # seconds, before each attempt to write what is left when the service stops
 
 log = structlog.stdlib.get_logger("tandem.usage")
 
@@ -199,9 +199,11 @@ class Ledger:
                 await asyncio.wait_for(self._stopped.wait(), self._interval)
             if not self._stopped.is_set():
                 await self.flush()
-        for _ in range(_LAST_ATTEMPTS):
+        for pause in _LAST_PAUSES:
+            await asyncio.sleep(pause)
             if await self.flush():
                 return
+        log.error("usage lost", calls=sum(self._counts.uses.values()))
 
 
 def activity(last_seen: datetime | None, at: datetime) -> Activity:
