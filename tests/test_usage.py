@@ -278,6 +278,28 @@ def test_a_registered_client_is_known_by_its_token(client, database, steps, flus
     }
 
 
+def test_a_removed_client_does_not_live_on_in_its_sessions(client, database, steps, flush):
+    """Once a client is removed, refreshing gives tokens without it, also when another registers under its id."""
+    ada = steps.person()
+    for client_id in ("billing", "other"):
+        with database.write() as session:
+            clients.register(session, client_id, name="A client", contact="b@example.com")
+    form = {"grant_type": "password", "username": ada.email, "password": PASSWORD}
+    logins = [client.post("/v2/auth/token", data={**form, "client_id": name}).json() for name in ("billing", "other")]
+    with database.write() as session:
+        clients.remove(session, "billing")
+    with database.write() as session:
+        clients.register(session, "billing", name="Somebody else", contact="s@example.com")
+    flush()
+    empty_usage(database)
+    for login in logins:
+        refresh = {"grant_type": "refresh_token", "refresh_token": login["refresh_token"]}
+        token = client.post("/v2/auth/token", data=refresh).json()["access_token"]
+        client.get("/v1/posts", headers={"Authorization": f"Bearer {token}", "User-Agent": "shell"})
+    flush()
+    assert {name for _, operation, name, _ in counted(database) if operation == "GET /posts"} == {"shell", "other"}
+
+
 def call(client, route="/v1/posts", status=200):
     return Call("v1", "GET", route, client, status, b"", b"", 0.001)
 

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from app.adoption.models import api_clients, consents
 from app.db.types import insert
-from app.domain import users
+from app.domain import sessions, users
 from app.domain.clock import now
 from app.domain.errors import DomainError, Kind
 from app.domain.listing import Listing, Order
@@ -117,9 +117,13 @@ def change(session: Session, client_id: str, changes: ClientChanges) -> ClientVi
 
 
 def remove(session: Session, client_id: str) -> None:
-    """Forget a client; what it has used stays in the ledger. DomainError NOT_FOUND `client-not-found`."""
+    """Forget a client, in its sessions too; what it has used stays in the ledger.
+
+    DomainError NOT_FOUND `client-not-found`.
+    """
     get(session.connection(), client_id)
     session.execute(sa.delete(api_clients).where(api_clients.c.id == client_id))
+    sessions.forget_client(session, client_id)
 
 
 def consent(session: Session, client_id: str, version: str, sunset: datetime) -> ConsentView:

@@ -115,6 +115,11 @@ def end(session: Session, session_id: str) -> None:
     session.execute(delete(sessions).where(sessions.c.id == session_id))
 
 
+def forget_client(session: Session, client_id: str) -> None:
+    """Let sessions live on without the client they were opened with: tokens issued from now on do not name it."""
+    session.execute(update(sessions).where(sessions.c.client_id == client_id).values(client_id=None))
+
+
 def end_all_but(session: Session, claims: Claims) -> None:
     """End every token of the user but the one of `claims`: other sessions, and the others of its own session."""
     session.execute(delete(sessions).where(sessions.c.user_id == claims.user_id, sessions.c.id != claims.session_id))
