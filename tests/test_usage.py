@@ -225,7 +225,8 @@ def test_names_of_refused_calls_are_not_read(sent, status, read):
 def names(**fields):
     """How many names a ledger, which knows `username` alone, notes of a call."""
     known = frozenset({"username"})
-    gathered = Ledger({("GET", "/v1/posts"): Operation("GET /posts", known, known)}, (stored := []).append)
+    stored: list[Counts] = []
+    gathered = Ledger({("GET", "/v1/posts"): Operation("GET /posts", known, known)}, stored.append)
     gathered.note(call(BILLING)._replace(**fields))
     asyncio.run(gathered.flush())
     assert sum(stored[0].uses.values()) == 1
@@ -445,7 +446,8 @@ def test_a_stop_writes_the_rest_even_if_the_database_stumbles():
 
 def test_a_stop_waits_for_the_database_to_come_back():
     """A database that is away for a moment while the service stops is tried again after a pause."""
-    stored, back = [], threading.Event()
+    stored: list[list[int]] = []
+    back = threading.Event()
     returning = threading.Timer(0.1, back.set)
 
     def away(counts):
