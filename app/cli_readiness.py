@@ -27,12 +27,12 @@ class Format(StrEnum):
 def readiness(
     name: Annotated[str, typer.Argument(metavar="VERSION", help="The version that ends.")],
     form: Annotated[Format, typer.Option("--format", help="How to write the report.")] = Format.TEXT,
-    days: Annotated[int, typer.Option(min=1, max=3650, help="How many days back calls count.")] = DAYS,
+    days: Annotated[int, typer.Option(min=1, max=3650, help="How many days calls a day are told of.")] = DAYS,
 ) -> None:
     """Show whom the end of a version would hit, and how hard: 0 when nobody is blocked, 1 when somebody is.
 
     A client is blocked when it has to be changed before it can follow, safe when another URL will do, and gone when
-    it has not called for --days.
+    it has not called for 90 days.
     """
     version = _ending(name)
     with opened_migrated() as database, database.read() as connection:

@@ -187,9 +187,14 @@ def test_refusals_hit_who_was_refused(traffic: Traffic):
 
 
 def test_days(three: Traffic):
-    """Calls count as far back as was asked; who has none of them counts as gone."""
-    assert three.report(days=365)["summary"] == {"blocked": 2, "safe": 1, "gone": 0}
-    assert three.report(days=1)["summary"] == {"blocked": 0, "safe": 1, "gone": 2}
+    """They are those that calls a day are told of: who is gone, and what hits a client, is the same for all."""
+    whole = three.report()
+    for days, a_day in ((1, {"cleaner": 9.0, "reader": 0.0}), (365, {"cleaner": 0.02, "reader": 0.01})):
+        report = three.report(days=days)
+        assert report["summary"] == {"blocked": 1, "safe": 1, "gone": 1}
+        for now, before in zip(report["clients"], whole["clients"], strict=True):
+            assert now | {"calls_a_day": 0} == before | {"calls_a_day": 0}
+            assert now["calls_a_day"] == a_day.get(now["client"], 0.0)
     reply = three.api.get("/v2/versions/v1/readiness?days=0", headers=three.log_in(person=three.admin))
     assert reply.status_code == 422
 
@@ -259,7 +264,7 @@ def test_the_command(three: Traffic, scratch: object, database_url: str):  # noq
     assert "  semantic   GET /users/{user_id}: reply /email removed: Nobody is shown" in text.out
     markdown = tandem("versions", "readiness", "v1", "--format", "markdown", **there)
     assert "| blocked | reader | user-agent |" in markdown.out
-    assert tandem("versions", "readiness", "v1", "--days", "1", **there).code == 0
+    assert tandem("versions", "readiness", "v1", "--days", "1", **there).code == 1
     for wrong in (("v2",), ("v9",), ("v1", "--days", "0"), ("v1", "--format", "xml"), ()):
         assert tandem("versions", "readiness", *wrong, **there).code == 2
 

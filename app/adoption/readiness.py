@@ -1,6 +1,6 @@
 """Who would be hit by the sunset of a version, from what the usage ledger and the consents say."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -9,25 +9,27 @@ from app.adoption import clients
 from app.adoption.models import usage, usage_fields
 from app.domain.clock import now
 from app.versioning import ApiVersion
-from app.versioning.readiness import Called, ClientReadiness, Sent, assess
+from app.versioning.readiness import LOOKED_AT, Called, ClientReadiness, Sent, assess
 from app.versioning.usage import Client
 
 
 def readiness(connection: Connection, version: ApiVersion, days: int) -> list[ClientReadiness]:
-    """Every client that ever called the version, as far back as the ledger goes; its calls of the last `days` count.
+    """Every client that ever called the version, as far back as the ledger goes; what it called in 90 days counts.
+
+    `days` is how many days back the calls of which so many a day are told go.
 
     Times are those of the ledger: to the hour, and to the day once it is rolled up. `version` has a migration.
     """
     assert version.migration is not None
     moment = now()
-    since = moment - timedelta(days=days)
-    counted = sa.func.sum(sa.case((usage.c.starts_at > since, usage.c.calls), else_=0))
+    since = moment - LOOKED_AT
     calls = sa.select(
         usage.c.client,
         usage.c.source,
         usage.c.operation,
         usage.c.status_class,
-        counted.label("calls"),
+        _calls_after(since).label("calls"),
+        _calls_after(moment - timedelta(days=days)).label("recent"),
         sa.func.max(usage.c.starts_at).label("last_seen"),
     )
     fields = sa.select(
@@ -50,7 +52,14 @@ def readiness(connection: Connection, version: ApiVersion, days: int) -> list[Cl
     return assess(
         version.migration,
         [
-            Called(Client(row.client, row.source), row.operation, row.status_class, int(row.calls), row.last_seen)
+            Called(
+                Client(row.client, row.source),
+                row.operation,
+                row.status_class,
+                int(row.calls),
+                int(row.recent),
+                row.last_seen,
+            )
             for row in called
         ],
         [Sent(Client(row.client, row.source), row.operation, row.place, row.name, int(row.calls)) for row in sent],
@@ -58,3 +67,7 @@ def readiness(connection: Connection, version: ApiVersion, days: int) -> list[Cl
         moment,
         days,
     )
+
+
+def _calls_after(moment: datetime) -> sa.ColumnElement[int]:
+    return sa.func.sum(sa.case((usage.c.starts_at > moment, usage.c.calls), else_=0))

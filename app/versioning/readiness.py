@@ -2,19 +2,20 @@
 
 Pure: usage in, a verdict a client out. A client is `blocked` when a mechanical or semantic difference hits it: it has
 to be changed before it can follow. It is `safe` when nothing but the URL changes for it, and `gone` when it has not
-called for the whole of the time looked at.
+called for 90 days, whatever else is asked for: what counts is what was called within those.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
 from app.versioning.migration import Difference, Migration
 from app.versioning.times import spelled
 from app.versioning.usage import Activity, Client, activity
 
-DAYS = 90  # how far back calls count, unless another time is asked for
+DAYS = 90  # over which calls a day are told, unless other ones are asked for
+LOOKED_AT = timedelta(days=90)  # how far back calls say what hits a client: until it is gone
 Verdict = Literal["safe", "blocked", "gone"]
 
 CANNOT_BE_SEEN = (
@@ -29,12 +30,16 @@ _ORDER: Sequence[Verdict] = ("blocked", "safe", "gone")
 
 
 class Called(NamedTuple):
-    """How often a client has called an operation with replies of a class, within the time looked at, and when last."""
+    """How often a client has called an operation with replies of a class, and when last.
+
+    `calls` are those within the time looked at, `recent` those within the days that calls a day are told of.
+    """
 
     client: Client
     operation: str
     status_class: int
     calls: int
+    recent: int
     last_seen: datetime
 
 
@@ -81,7 +86,7 @@ def assess(
 ) -> list[ClientReadiness]:
     """Every client of a version, the blocked ones first, and then by how much they call.
 
-    `called` has everything that is known of the version, `days` is how many days back `calls` were counted, and
+    `called` has everything that is known of the version, `days` is how many days back `recent` was counted, and
     `consents` is by the ids of registered clients.
     """
     by_client: dict[Client, list[Called]] = {}
@@ -141,18 +146,17 @@ def _assessed(
         if row.calls:
             operations[row.operation] = operations.get(row.operation, 0) + row.calls
     hits = [hit for operation in operations for hit in _hits(migration, operation, rows, sent)]
-    verdict: Verdict = "gone"
-    if operations:
-        verdict = "blocked" if any(hit.difference.effort != "trivial" for hit in hits) else "safe"
+    alive = activity(last_seen, now)
+    verdict: Verdict = "blocked" if any(hit.difference.effort != "trivial" for hit in hits) else "safe"
     return ClientReadiness(
         client=client,
         operations=dict(sorted(operations.items())),
         hits=hits,
         last_seen=last_seen,
-        calls_a_day=sum(operations.values()) / days,
-        activity=activity(last_seen, now),
+        calls_a_day=sum(row.recent for row in rows) / days,
+        activity=alive,
         consented=consents.get(client.name) if client.source == "token" else None,
-        verdict=verdict,
+        verdict="gone" if alive == "gone" else verdict,
     )
 
 

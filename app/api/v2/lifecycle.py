@@ -23,7 +23,7 @@ from app.versioning.readiness import DAYS, as_json
 router = APIRouter(tags=["lifecycle"])
 
 VersionName = Annotated[Text, Path(max_length=32, examples=["v1"])]
-Days = Annotated[int, Field(ge=1, le=3650), ONLY_DIGITS, Query(description="How many days back calls count.")]
+Days = Annotated[int, Field(ge=1, le=3650), ONLY_DIGITS, Query(description="How many days `calls_a_day` is told of.")]
 
 _CHANGE: dict[str, Any] = {
     "operation": "GET /posts",
@@ -58,7 +58,7 @@ class Change(BaseModel):
 class ClientReadiness(BaseModel):
     client: str = Field(examples=["billing"])
     source: str = Field(description="How it is known: token, user-agent or anonymous.", examples=["token"])
-    verdict: str = Field(description="safe, blocked, or gone.", examples=["blocked"])
+    verdict: str = Field(description="safe, blocked, or gone (not seen for 90 days).", examples=["blocked"])
     activity: str = Field(
         description="active (within 7 days), quiet, stale (from 30 on) or gone (from 90 on).", examples=["active"]
     )
@@ -67,7 +67,7 @@ class ClientReadiness(BaseModel):
     )
     calls_a_day: float = Field(examples=[12.5])
     consented: datetime | None = Field(description="When it was said that the date is known.")
-    operations: list[OperationCalls]
+    operations: list[OperationCalls] = Field(description="The calls of the last 90 days.")
     changes: list[Change]
 
 
