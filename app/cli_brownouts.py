@@ -79,20 +79,12 @@ def plan_(
     except OverflowError:
         raise typer.BadParameter("is too long", param_hint="'--for'") from None
     with opened_migrated() as database, database.write() as session:
-        if (fault := plan.fault(session.connection(), served, window)) is not None:
-            raise LifecycleError(fault)
         if dry_run:
+            if (fault := plan.fault(session.connection(), served, window)) is not None:
+                raise LifecycleError(fault)
             _show_rehearsal(version, window, rehearsal.rehearse(session.connection(), version, window, weeks=weeks))
             return
-        id_ = plan.add(
-            session,
-            version,
-            window.starts,
-            window.ends,
-            client=client,
-            percentage=window.percentage,
-            reason=reason,
-        )
+        id_ = plan.plan(session, served, window, reason)
     typer.echo(f"brownout {id_} of {version} planned: {window}")
 
 

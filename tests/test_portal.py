@@ -1,6 +1,7 @@
 """The developer portal: pages for everybody, and those of administrators, through HTTP as a browser speaks it."""
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from html.parser import HTMLParser
@@ -479,6 +480,18 @@ def test_a_form_that_makes_no_sense(admin, database, fields, field, said):
         assert name == "version" or inputs[name]["value"] == value
     with database.read() as connection:
         assert plan.windows(connection) == []
+
+
+def test_forms_at_once(admin, database):
+    """Of planners that send the same window at the same time one plans it; the others are told that it is taken."""
+    form = {"form_token": form_token(admin), **WINDOW}
+    with ThreadPoolExecutor(8) as threads:
+        sent = [threads.submit(admin.post, "/portal/brownouts", data=form, headers=OURS) for _ in range(8)]
+    replies = [one.result() for one in sent]
+    assert sorted(reply.status_code for reply in replies) == [303, *[422] * 7]
+    assert sum("there is a brownout for the same clients then" in reply.text for reply in replies) == 7
+    with database.read() as connection:
+        assert len(plan.windows(connection)) == 1
 
 
 @pytest.mark.parametrize("path", ["/portal/brownouts/0/cancel", f"/portal/brownouts/{2**63}/cancel"])

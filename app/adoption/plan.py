@@ -16,12 +16,13 @@ from app.adoption.models import PlannedBrownout, api_clients, brownouts, switche
 from app.db import Database
 from app.db.types import insert
 from app.domain.clock import now
-from app.versioning import ApiVersion
+from app.versioning import ApiVersion, LifecycleError
 from app.versioning.brownouts import Brownout, Plan, Schedule
 from app.versioning.registry import fault_of_window
 from app.versioning.times import rfc3339
 
 _STOPPED = "brownouts-stopped"
+_PLANNED = "brownouts-planned"
 
 log = structlog.stdlib.get_logger("tandem.lifecycle")
 
@@ -71,6 +72,28 @@ def fault(connection: Connection, version: ApiVersion, window: Brownout) -> str 
     return None
 
 
+def plan(session: Session, version: ApiVersion, window: Brownout, reason: str = "") -> int:
+    """Plan a window against which nothing speaks; gives its id. LifecycleError says what does."""
+    # Whoever plans waits here for this row until the other has committed: what is looked at still holds then.
+    statement = insert(session.connection(), switches).values(name=_PLANNED, changed_at=now())
+    session.execute(
+        statement.on_conflict_do_update(
+            index_elements=[switches.c.name], set_={"changed_at": statement.excluded.changed_at}
+        )
+    )
+    if (found := fault(session.connection(), version, window)) is not None:
+        raise LifecycleError(found)
+    return add(
+        session,
+        version.name,
+        window.starts,
+        window.ends,
+        client=window.client,
+        percentage=window.percentage,
+        reason=reason,
+    )
+
+
 def add(
     session: Session,
     version: str,
@@ -81,7 +104,7 @@ def add(
     percentage: int = 100,
     reason: str = "",
 ) -> int:
-    """Plan a window; gives its id. Whether it makes sense, `registry.fault_of_window` says."""
+    """Keep a window, whatever it is; gives its id. `plan` is for one that must make sense."""
     planned = PlannedBrownout(
         version=version,
         starts_at=starts_at,

@@ -16,7 +16,7 @@ from app.domain.clock import now
 from app.domain.fields import Text
 from app.portal.parts import Here, Portal
 from app.portal.signing_in import HEADERS, Acting, Administrator, SignedIn
-from app.versioning import ApiVersion, Brownout
+from app.versioning import ApiVersion, Brownout, LifecycleError
 
 router = APIRouter(prefix="/portal/brownouts", include_in_schema=False)
 
@@ -55,15 +55,9 @@ class BrownoutForm(BaseModel):
 class Planned(NamedTuple):
     """What the form says, once it makes sense."""
 
-    version: str
-    starts_at: datetime
-    ends_at: datetime
-    client: str | None
-    percentage: int
+    version: ApiVersion
+    window: Brownout
     reason: str
-
-    def window(self) -> Brownout:
-        return Brownout(self.starts_at, self.ends_at, self.client, self.percentage)
 
 
 @router.get("")
@@ -78,15 +72,10 @@ async def plan_brownout(form: Annotated[BrownoutForm, Form()], who: Acting, here
     planned = _read(form, here.versions)
     if isinstance(planned, dict):
         return await _page(here, who, form, planned, None, status=422)
-
-    def fault() -> str | None:
-        version = next(version for version in here.versions if version.name == planned.version)
-        with here.services.database.read() as connection:
-            return plan.fault(connection, version, planned.window())
-
-    if (found := await run_sync(fault)) is not None:
-        return await _page(here, who, form, {"starts": f"{found}."}, None, status=422)
-    return await _change(here, who, "planned", lambda session: plan.add(session, **planned._asdict()))
+    try:
+        return await _change(here, who, "planned", lambda session: plan.plan(session, *planned))
+    except LifecycleError as error:
+        return await _page(here, who, form, {"starts": f"{error}."}, None, status=422)
 
 
 @router.post("/{window_id}/cancel")
@@ -180,7 +169,7 @@ def _read(form: BrownoutForm, versions: Sequence[ApiVersion]) -> Planned | dict[
         faults["client"] = "A brownout is for one client or for a percentage: leave the client out, or say 100."
     if faults or version is None or starts is None or ends is None:
         return faults
-    return Planned(version.name, starts, ends, client, percentage, form.reason.strip())
+    return Planned(version, Brownout(starts, ends, client, percentage), form.reason.strip())
 
 
 def _moment(text: str) -> datetime | None:
