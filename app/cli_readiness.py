@@ -1,6 +1,7 @@
 """`tandem versions readiness`: whom a version's end would hit. Exit status: 0 nobody, 1 somebody, 2 wrong usage."""
 
 import json
+from collections.abc import Iterator
 from enum import StrEnum
 from typing import Annotated
 
@@ -12,7 +13,7 @@ from app.main import served_versions
 from app.settings import load_settings
 from app.versioning import ApiVersion
 from app.versioning.migration import EFFORTS
-from app.versioning.readiness import CANNOT_BE_SEEN, DAYS, ClientReadiness, as_json
+from app.versioning.readiness import CANNOT_BE_SEEN, DAYS, ClientReadiness, Readiness, as_json
 from app.versioning.times import spelled
 
 _HEADING = ("verdict", "client", "known by", "calls a day", "last seen", "activity", "consent", "changes that hit it")
@@ -44,7 +45,7 @@ def readiness(
             _markdown(version, found)
         case Format.TEXT:
             _text(version, found)
-    raise typer.Exit(1 if any(each.verdict == "blocked" for each in found) else 0)
+    raise typer.Exit(1 if found.blocked else 0)
 
 
 def _ending(name: str) -> ApiVersion:
@@ -55,12 +56,14 @@ def _ending(name: str) -> ApiVersion:
     return ending[name]
 
 
-def _text(version: ApiVersion, found: list[ClientReadiness]) -> None:
+def _text(version: ApiVersion, found: Readiness) -> None:
     typer.echo(_summary(version, found))
-    if found:
+    if found.clients:
         typer.echo()
-        echo_table([_HEADING, *map(_row, found)])
-    for each in found:
+        echo_table([_HEADING, *map(_row, found.clients)])
+    for line in _left_out(found):
+        typer.echo(f"\n{line}")
+    for each in found.clients:
         if each.hits:
             typer.echo(f"\n{each.client.name} ({each.verdict})")
         for hit in each.hits:
@@ -70,11 +73,13 @@ def _text(version: ApiVersion, found: list[ClientReadiness]) -> None:
         typer.echo(line)
 
 
-def _markdown(version: ApiVersion, found: list[ClientReadiness]) -> None:
+def _markdown(version: ApiVersion, found: Readiness) -> None:
     typer.echo(f"# {_summary(version, found)}\n")
-    for row in (_HEADING, ["---"] * len(_HEADING), *map(_row, found)):
+    for row in (_HEADING, ["---"] * len(_HEADING), *map(_row, found.clients)):
         typer.echo(f"| {' | '.join(str(cell).replace('|', '&#124;') for cell in row)} |")
-    for each in found:
+    for line in _left_out(found):
+        typer.echo(f"\n{line}")
+    for each in found.clients:
         if each.hits:
             typer.echo(f"\n## {each.client.name} ({each.verdict})\n")
         for hit in each.hits:
@@ -82,10 +87,19 @@ def _markdown(version: ApiVersion, found: list[ClientReadiness]) -> None:
     typer.echo(f"\n{' '.join(CANNOT_BE_SEEN)}")
 
 
-def _summary(version: ApiVersion, found: list[ClientReadiness]) -> str:
-    counts = [f"{sum(each.verdict == verdict for each in found)} {verdict}" for verdict in ("blocked", "safe", "gone")]
+def _summary(version: ApiVersion, found: Readiness) -> str:
+    counts = [
+        f"{sum(each.verdict == verdict for each in found.clients)} {verdict}" for verdict in ("blocked", "safe", "gone")
+    ]
     ends = f"ends on {spelled(version.sunset)}" if version.sunset else "has no date to end on yet"
     return f"{version.name} {ends}: {', '.join(counts)}"
+
+
+def _left_out(found: Readiness) -> Iterator[str]:
+    if found.others:
+        yield f"and {found.others} more with {found.others_calls} calls in 90 days, not assessed"
+    if found.refused:
+        yield f"{found.refused} more were only ever refused: they are not counted as clients"
 
 
 def _row(each: ClientReadiness) -> tuple[object, ...]:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import pytest
@@ -9,9 +10,10 @@ import time_machine
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from app.adoption import clients
+from app.adoption import clients, ledger
 from app.db import Database
 from app.domain import users
+from app.versioning.usage import GONE, Client, Counts, Use
 from tests.conftest import empty
 from tests.steps import PASSWORD, Person, Steps
 from tests.test_cli import tandem
@@ -176,6 +178,8 @@ def test_a_field_hits_who_sends_it_and_a_default_who_leaves_it_out(traffic: Traf
 def test_refusals_hit_who_was_refused(traffic: Traffic):
     """The form of errors counts for who has met one; where all of it that is read stays, that blocks nobody."""
     by = {**traffic.log_in(), "User-Agent": "Sweeper"}
+    post = traffic.steps.post(Person(traffic.owner.id, "", by))
+    assert traffic.api.delete(f"/v1/posts/{post['id']}", headers=by).status_code == 204
     assert traffic.api.delete("/v1/posts/999", headers=by).status_code == 404
     found = traffic.of("Sweeper")
     assert REFUSAL in changes(found, "DELETE /posts/{post_id}")
@@ -184,6 +188,49 @@ def test_refusals_hit_who_was_refused(traffic: Traffic):
     found = traffic.of("Sweeper")
     assert ("errors", "retyped", "/detail/*", "/errors/*", "mechanical") in changes(found, "POST /users")
     assert found["verdict"] == "blocked"
+
+
+def test_who_is_only_refused_is_no_client(traffic: Traffic, scratch: object, database_url: str):  # noqa: ARG001
+    """A scanner blocks no sunset, was it ever so often refused; a registered client counts, whatever it is answered."""
+    by = {**traffic.log_in(), "User-Agent": "Lapsed"}
+    with time_machine.travel("2026-11-26T12:00:00Z", tick=False):
+        assert traffic.api.delete("/v1/posts/999", headers={"User-Agent": "OldScanner"}).status_code == 401
+        traffic.flush()
+    for _ in range(3):
+        assert traffic.api.delete("/v1/posts/999", headers={"User-Agent": "Scanner"}).status_code == 401
+    assert traffic.api.get("/v1/posts/999", headers=by).status_code == 404
+    report = traffic.report()
+    assert (report["clients"], report["refused"]) == ([], 3)
+    text = tandem("versions", "readiness", "v1", DATABASE_URL=database_url)
+    assert text.code == 0
+    assert "3 more were only ever refused: they are not counted as clients\n" in text.out
+    traffic.registered("known")
+    assert traffic.api.get("/v1/posts/999", headers=traffic.log_in("known")).status_code == 404
+    assert [each["client"] for each in traffic.report()["clients"]] == ["known"]
+
+
+def test_who_was_hit_by_a_brownout_is_a_client(traffic: Traffic):
+    """A program that was answered nothing but 410 in 90 days is one that has to be changed."""
+    use = Use(datetime(2027, 2, 1, tzinfo=UTC), "v1", "GET /posts", Client("Hit", "user-agent"), GONE)
+    with traffic.database.write() as session:
+        ledger.store(session, Counts({use: 1}, {}))
+    assert traffic.of("Hit")["verdict"] == "blocked"
+
+
+def test_a_flood_of_programs(traffic: Traffic, scratch: object, database_url: str):  # noqa: ARG001
+    """The registered clients and the 1,000 others that call most are assessed, of the rest it is said how many."""
+    hour = datetime(2027, 3, 1, tzinfo=UTC)
+    names = [(Client(f"bot{number:04}", "user-agent"), 1 + (number >= 5)) for number in range(1005)]
+    uses = {Use(hour, "v1", "GET /posts", client, 2): calls for client, calls in names}
+    uses[Use(hour, "v1", "GET /posts", Client("till", "token"), 2)] = 1
+    with traffic.database.write() as session:
+        ledger.store(session, Counts(uses, {}))
+    report = traffic.report()
+    found = {each["client"] for each in report["clients"]}
+    assert found == {"till", *(client.name for client, calls in names if calls == 2)}
+    assert report["others"] == {"clients": 5, "calls": 5}
+    text = tandem("versions", "readiness", "v1", DATABASE_URL=database_url)
+    assert (text.code, "\nand 5 more with 5 calls in 90 days, not assessed\n" in text.out) == (1, True)
 
 
 def test_days(three: Traffic):

@@ -76,6 +76,26 @@ class ClientReadiness:
     verdict: Verdict
 
 
+@dataclass(frozen=True)
+class Readiness:
+    """All of a version.
+
+    `others` more clients, known by their User-Agent, called so little that they were not assessed: `others_calls`
+    times within the time looked at. `refused` ones never were answered but with an error: they are no clients of the
+    version.
+    """
+
+    clients: Sequence[ClientReadiness]
+    others: int
+    others_calls: int
+    refused: int
+
+    @property
+    def blocked(self) -> bool:
+        """Whether the end of the version would hit somebody, as far as can be told: others that call might be hit."""
+        return self.others_calls > 0 or any(each.verdict == "blocked" for each in self.clients)
+
+
 def assess(
     migration: Migration,
     called: Sequence[Called],
@@ -102,13 +122,13 @@ def assess(
     return sorted(found, key=lambda each: (_ORDER.index(each.verdict), -each.calls_a_day, each.client))
 
 
-def as_json(version: str, successor: str | None, days: int, found: Sequence[ClientReadiness]) -> dict[str, Any]:
+def as_json(version: str, successor: str | None, days: int, found: Readiness) -> dict[str, Any]:
     """The report as the command and the API give it; times are RFC 3339."""
     return {
         "version": version,
         "successor": successor,
         "days": days,
-        "summary": {verdict: sum(each.verdict == verdict for each in found) for verdict in _ORDER},
+        "summary": {verdict: sum(each.verdict == verdict for each in found.clients) for verdict in _ORDER},
         "clients": [
             {
                 "client": each.client.name,
@@ -121,8 +141,10 @@ def as_json(version: str, successor: str | None, days: int, found: Sequence[Clie
                 "operations": [{"operation": name, "calls": calls} for name, calls in each.operations.items()],
                 "changes": [{"operation": hit.operation, **_change(hit.difference)} for hit in each.hits],
             }
-            for each in found
+            for each in found.clients
         ],
+        "others": {"clients": found.others, "calls": found.others_calls},
+        "refused": found.refused,
         "cannot_be_seen": list(CANNOT_BE_SEEN),
     }
 

@@ -77,12 +77,23 @@ class Summary(BaseModel):
     gone: int
 
 
+class Others(BaseModel):
+    clients: int
+    calls: int
+
+
 class Readiness(BaseModel):
     version: str = Field(examples=["v1"])
     successor: str = Field(examples=["v2"])
     days: int = Field(examples=[90])
     summary: Summary
     clients: list[ClientReadiness]
+    others: Others = Field(
+        description="Further clients, not assessed: beside the registered ones, the 1000 that call most are."
+    )
+    refused: int = Field(
+        description="How many more, not registered, were only ever refused: they are not counted as clients."
+    )
     cannot_be_seen: list[str] = Field(description="What the usage ledger cannot know.")
 
 
