@@ -49,7 +49,11 @@ def readiness(
 
 
 def _ending(name: str) -> ApiVersion:
-    ending = {version.name: version for version in served_versions(load_settings()) if version.migration is not None}
+    served = served_versions(load_settings())
+    if all(version.name != name for version in served):
+        message = f"no version {name}; there are {', '.join(version.name for version in served)}"
+        raise typer.BadParameter(message, param_hint="VERSION")
+    ending = {version.name: version for version in served if version.migration is not None}
     if name not in ending:
         message = f"has no successor to be ready for; choose from {', '.join(ending) or 'none'}"
         raise typer.BadParameter(message, param_hint="VERSION")

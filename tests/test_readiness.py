@@ -312,6 +312,7 @@ def test_the_command(three: Traffic, scratch: object, database_url: str):  # noq
     markdown = tandem("versions", "readiness", "v1", "--format", "markdown", **there)
     assert "| blocked | reader | user-agent |" in markdown.out
     assert tandem("versions", "readiness", "v1", "--days", "1", **there).code == 1
+    assert "no version v9; there are v1, v2" in tandem("versions", "readiness", "v9", **there).err
     for wrong in (("v2",), ("v9",), ("v1", "--days", "0"), ("v1", "--format", "xml"), ()):
         assert tandem("versions", "readiness", *wrong, **there).code == 2
 
