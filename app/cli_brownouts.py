@@ -101,7 +101,7 @@ def list_(version: Annotated[str | None, typer.Argument(help="Such as v1; by def
     ]
     for kept in windows:
         state = "cancelled" if kept.cancelled_at else _state(kept.starts_at, kept.ends_at)
-        rows.append((str(kept.id), kept.version, state, str(_brownout(kept)), kept.reason))
+        rows.append((str(kept.id), kept.version, state, str(kept.brownout), kept.reason))
     _table(("id", "version", "state", "window", "reason"), rows)
     if stopped:
         typer.echo("All brownouts are stopped: none hits anybody until tandem versions brownout resume")
@@ -142,7 +142,7 @@ def report(id_: _Id) -> None:
         (window,) = found
         callers = rehearsal.refused(connection, window)
     state = "cancelled" if window.cancelled_at else _state(window.starts_at, window.ends_at)
-    typer.echo(f"brownout {id_} of {window.version}, {state}: {_brownout(window)!s}")
+    typer.echo(f"brownout {id_} of {window.version}, {state}: {window.brownout!s}")
     _table(("client", "known by", "refused", "operations"), map(_row, callers))
     typer.echo(f"{len(callers)} clients were refused {sum(caller.calls for caller in callers)} calls, by whole hours")
 
@@ -152,10 +152,6 @@ def _served(name: str) -> ApiVersion:
     if name not in versions:
         raise typer.BadParameter(f"no version {name}; there are {', '.join(versions)}", param_hint="VERSION")
     return versions[name]
-
-
-def _brownout(window: plan.Window) -> Brownout:
-    return Brownout(window.starts_at, window.ends_at, window.client, window.percentage)
 
 
 def _state(starts: datetime, ends: datetime) -> str:

@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 
 from app.adoption import clients, ledger, plan
 from app.main import create_app
-from app.versioning.usage import Client, Counts, Use
+from app.versioning.usage import GONE, Client, Counts, Use
 from tests.conftest import SECRET, make_settings
 from tests.server import LiveServer
 from tests.test_cli import one_line, tandem
@@ -239,6 +239,18 @@ def test_the_report(brownout, url):
     lines(brownout("plan", "v1", "--starts", "2027-06-03T09:00Z", "--for", "30m"))
     lines(brownout("cancel", 2))
     assert lines(brownout("report", 2))[-1] == "0 clients were refused 0 calls, by whole hours"
+
+
+def test_the_report_blames_nobody_else(brownout, url):
+    """Of two brownouts in the same hour each is told with those that it is for, and nobody else."""
+    nine = datetime(2027, 6, 2, 9, tzinfo=UTC)
+    for whom in (("--client", "android"), ("--percentage", 50)):
+        assert brownout("plan", "v1", "--starts", "2027-06-02T09:00Z", "--for", "30m", *whom).code == 0
+    used(url, *((nine, "v1", name, "user-agent", "GET /posts", GONE, 2) for name in ("android", "ios")))
+    for number, name in ((1, "android"), (2, "ios")):
+        told = lines(brownout("report", number, at=nine + HOUR))
+        assert [line.split()[0] for line in told[2:-1]] == [name]
+        assert told[-1] == "1 clients were refused 2 calls, by whole hours"
 
 
 def test_the_kill_switch(brownout, url):

@@ -40,6 +40,10 @@ class Window(NamedTuple):
     created_at: datetime
     cancelled_at: datetime | None
 
+    @property
+    def brownout(self) -> Brownout:
+        return Brownout(self.starts_at, self.ends_at, self.client, self.percentage)
+
 
 def read(connection: Connection) -> Plan:
     """What holds now: the windows that were not cancelled and are not over, the exempt clients, the kill switch."""

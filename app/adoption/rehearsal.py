@@ -59,11 +59,12 @@ def rehearse(connection: Connection, version: str, window: Brownout, *, weeks: i
 
 
 def refused(connection: Connection, window: plan.Window) -> list[Caller]:
-    """Who was answered 410 while the window was open, which ended when it was cancelled; most calls first."""
+    """Whom of those it is for was answered 410 while the window was open, until it was cancelled; most calls first."""
     ends = min(window.ends_at, window.cancelled_at or window.ends_at)
     if ends <= window.starts_at:
         return []
-    return _callers(connection, window.version, [(window.starts_at, ends)], usage.c.status_class == GONE)
+    callers = _callers(connection, window.version, [(window.starts_at, ends)], usage.c.status_class == GONE)
+    return [caller for caller in callers if window.brownout.hits(caller.name)]  # others may have had one at that time
 
 
 def _callers(
