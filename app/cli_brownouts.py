@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from app.adoption import plan, rehearsal
-from app.cli_support import opened_migrated
+from app.cli_support import opened_migrated, stderr
 from app.domain.clock import now
 from app.main import served_versions
 from app.settings import load_settings
@@ -66,13 +66,17 @@ def plan_(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Plan nothing; say who would have been hit in weeks past.")
     ] = False,
-    weeks: Annotated[int, typer.Option(min=1, max=52, help="With --dry-run: how many weeks to look back.")] = 1,
+    weeks: Annotated[
+        int | None, typer.Option(min=1, max=52, help="With --dry-run: how many weeks to look back; 1 if not said.")
+    ] = None,
 ) -> None:
     """Plan a window in which a version answers 410. Running workers know of it within seconds; /versions tells it."""
     if (ends is None) == (length is None):
         raise typer.BadParameter("give one of the two", param_hint="'--ends' / '--for'")
     if client is not None and percentage is not None:
         raise typer.BadParameter("a window is for one client or for a percentage", param_hint="'--percentage'")
+    if weeks is not None and not dry_run:
+        raise typer.BadParameter("is for a dry run: add --dry-run, or leave it out", param_hint="'--weeks'")
     served = _served(version)
     try:
         window = Brownout(starts, ends or starts + (length or timedelta()), client, percentage or 100)
@@ -82,9 +86,15 @@ def plan_(
         if dry_run:
             if (fault := plan.fault(session.connection(), served, window)) is not None:
                 raise LifecycleError(fault)
-            _show_rehearsal(version, window, rehearsal.rehearse(session.connection(), version, window, weeks=weeks))
-            return
-        id_ = plan.plan(session, served, window, reason)
+            found = rehearsal.rehearse(session.connection(), version, window, weeks=weeks or 1, hourly=_hourly())
+            _show_rehearsal(version, window, found)
+        else:
+            id_ = plan.plan(session, served, window, reason)
+        heard_of = client is None or plan.heard_of(session.connection(), client)
+    if not heard_of:
+        stderr.print(f"no client {client} is registered or has called so far", markup=False)
+    if dry_run:
+        return
     typer.echo(f"brownout {id_} of {version} planned: {window}")
 
 
@@ -141,10 +151,19 @@ def report(id_: _Id) -> None:
             raise LifecycleError(f"there is no brownout {id_}; see: tandem versions brownout list")
         (window,) = found
         callers = rehearsal.refused(connection, window)
+        period = (window.starts_at, window.ends_at)
+        why = rehearsal.unknown(connection, period, _hourly()) if window.starts_at <= now() else None
     state = "cancelled" if window.cancelled_at else _state(window.starts_at, window.ends_at)
     typer.echo(f"brownout {id_} of {window.version}, {state}: {window.brownout!s}")
+    if why is not None:
+        typer.echo(why)
+        return
     _table(("client", "known by", "refused", "operations"), map(_row, callers))
     typer.echo(f"{len(callers)} clients were refused {sum(caller.calls for caller in callers)} calls, by whole hours")
+
+
+def _hourly() -> timedelta:
+    return timedelta(days=load_settings().usage_hourly_days)
 
 
 def _served(name: str) -> ApiVersion:
@@ -164,6 +183,10 @@ def _show_rehearsal(version: str, window: Brownout, found: rehearsal.Rehearsal) 
     typer.echo(f"nothing is planned; {version} would be switched off {window}")
     for starts, ends in found.periods:
         typer.echo(f"looked at {rfc3339(starts)} to {rfc3339(ends)}, by whole hours")
+    for (starts, ends), why in found.unknown:
+        typer.echo(f"not looked at {rfc3339(starts)} to {rfc3339(ends)}: {why}")
+    if not found.periods:
+        return
     groups = (("hit", found.hit), ("exempt", found.exempt), ("not hit", found.spared))
     rows = [(verdict, *_row(caller)) for verdict, callers in groups for caller in callers]
     _table(("verdict", "client", "known by", "calls", "operations"), rows)

@@ -66,6 +66,7 @@ def test_plan_list_and_cancel(brownout, url):
     assert lines(
         brownout("plan", "v1", "--starts", "2027-06-04T11:00+02:00", "--for", "1h30m", "--percentage", 10)
     ) == ["brownout 2 of v1 planned: 2027-06-04T09:00:00Z to 2027-06-04T10:30:00Z for 10 % of the clients"]
+    used(url, (NOW - DAY, "v1", "till", "user-agent", "GET /posts", 2, 1))
     assert lines(brownout(*whom, "--for", "1d", "--client", "till")) == [
         "brownout 3 of v1 planned: 2027-06-03T09:00:00Z to 2027-06-04T09:00:00Z for client till"
     ]
@@ -129,7 +130,7 @@ def test_what_cannot_be_cancelled(brownout):
 def test_windows_that_make_no_sense(brownout, arguments, message):
     """Such a window is refused in one line that says why, and nothing is planned."""
     for more in ((), ("--client", "till")):
-        lines(brownout("plan", "v1", "--starts", "2027-07-01T09:00Z", "--for", "30m", *more))
+        assert brownout("plan", "v1", "--starts", "2027-07-01T09:00Z", "--for", "30m", *more).code == 0
     assert one_line(brownout("plan", *arguments.split())) == message
     assert len(lines(brownout("list"))) == 3
 
@@ -158,6 +159,7 @@ def test_windows_beside_each_other(brownout):
         "v1 --starts 2027-06-03T09:00Z --for 1h --percentage 101",
         "v1 --starts 2027-06-03T09:00Z --for 1h --percentage 10 --client till",
         "v1 --starts 2027-06-03T09:00Z --for 1h --dry-run --weeks 0",
+        "v1 --starts 2027-06-03T09:00Z --for 1h --weeks 3",
         "v9 --starts 2027-06-03T09:00Z --for 1h",
     ],
 )
@@ -213,6 +215,43 @@ def test_a_dry_run(brownout, url):
     long = lines(brownout("plan", "v1", "--starts", "2027-06-03T00:00Z", "--for", "20d", "--dry-run"))
     assert long[1] == "looked at 2027-05-13T00:00:00Z to 2027-06-02T00:00:00Z, by whole hours"
     assert lines(brownout("list")) == ["id  version  state  window  reason"]
+
+
+def test_a_client_nobody_has_heard_of(brownout, url):
+    """A window for a name that is neither registered nor in the ledger is planned, with a word about it."""
+    for number, name in enumerate(("kiosk", "ios")):
+        for_it = ("plan", "v1", "--starts", "2027-06-03T09:00Z", "--for", "1h", "--client", name)
+        planned = brownout(*for_it)
+        assert planned.err == f"no client {name} is registered or has called so far\n"
+        assert (planned.code, f"brownout {number + 1} of v1 planned" in planned.out) == (0, True)
+    with opened(url) as database, database.write() as session:
+        clients.register(session, "kiosk", name="Kiosks", contact="kiosks@example.com")
+    used(url, (NOW - DAY, "v2", "ios", "user-agent", "GET /posts", 2, 1))
+    for name in ("kiosk", "ios"):
+        lines(brownout("plan", "v1", "--starts", "2027-06-04T09:00Z", "--for", "1h", "--client", name))
+
+
+def test_times_the_ledger_cannot_tell_of(brownout, url):
+    """Before it begins, and where it counts by the day, nobody is said to have called or to have been refused."""
+    dry_run = ("plan", "v1", "--starts", "2027-06-03T09:00Z", "--for", "1h", "--dry-run")
+    assert lines(brownout(*dry_run))[1:] == [
+        "not looked at 2027-05-27T09:00:00Z to 2027-05-27T10:00:00Z: the ledger is empty: nothing is known of that time"
+    ]
+    used(url, (NOW - DAY, "v1", "ios", "user-agent", "GET /posts", 2, 1))
+    begins = "the ledger begins at 2027-06-01T08:20:00Z: nothing is known of that time"
+    assert lines(brownout(*dry_run))[1:] == [f"not looked at 2027-05-27T09:00:00Z to 2027-05-27T10:00:00Z: {begins}"]
+    used(url, (datetime(2027, 1, 1, tzinfo=UTC), "v1", "ios", "user-agent", "GET /posts", 2, 1))
+    by_day = "counted by the day, as all before 2027-05-23T00:00:00Z: who called in those hours is not known"
+    told = lines(brownout(*dry_run, "--weeks", 2, USAGE_HOURLY_DAYS="10"))
+    assert told[1:3] == [
+        "looked at 2027-05-27T09:00:00Z to 2027-05-27T10:00:00Z, by whole hours",
+        f"not looked at 2027-05-20T09:00:00Z to 2027-05-20T10:00:00Z: {by_day}",
+    ]
+    assert told[-1] == "0 of 0 clients would have been refused 0 of 0 calls"
+    lines(brownout("plan", "v1", "--starts", "2027-06-03T09:00Z", "--for", "1h"))
+    assert lines(brownout("report", 1, at=NOW + 11 * DAY, USAGE_HOURLY_DAYS="10"))[-1].startswith("0 clients were")
+    late = lines(brownout("report", 1, at=NOW + 12 * DAY, USAGE_HOURLY_DAYS="10"))
+    assert late[1:] == [by_day.replace("05-23", "06-04")]
 
 
 def test_the_report(brownout, url):

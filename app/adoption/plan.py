@@ -12,7 +12,7 @@ from anyio.to_thread import run_sync
 from sqlalchemy.engine import Connection
 from sqlalchemy.orm import Session
 
-from app.adoption.models import PlannedBrownout, api_clients, brownouts, switches
+from app.adoption.models import PlannedBrownout, api_clients, brownouts, switches, usage
 from app.db import Database
 from app.db.types import insert
 from app.domain.clock import now
@@ -121,6 +121,13 @@ def add(
     session.add(planned)
     session.flush()
     return planned.id
+
+
+def heard_of(connection: Connection, client: str) -> bool:
+    """Whether a client of this name is registered, or has called as far as the ledger tells."""
+    known = sa.select(api_clients.c.id).where(api_clients.c.id == client)
+    called = sa.select(usage.c.client).where(usage.c.client == client).limit(1)
+    return any(connection.execute(found).first() is not None for found in (known, called))
 
 
 def cancel(session: Session, window_id: int) -> bool:

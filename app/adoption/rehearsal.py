@@ -14,6 +14,7 @@ from app.adoption import plan
 from app.adoption.models import usage
 from app.domain.clock import now
 from app.versioning.brownouts import Brownout
+from app.versioning.times import rfc3339
 from app.versioning.usage import GONE
 
 HOUR, WEEK = timedelta(hours=1), timedelta(weeks=1)
@@ -33,22 +34,42 @@ class Caller(NamedTuple):
 
 
 class Rehearsal(NamedTuple):
-    """Who called in these periods, each group by the number of calls."""
+    """Who called in these periods, each group by the number of calls; those not looked at, with what keeps from it."""
 
     periods: Sequence[Period]
+    unknown: Sequence[tuple[Period, str]]
     hit: list[Caller]
     exempt: list[Caller]
     spared: list[Caller]  # on the other side of the percentage, or not the client meant
 
 
-def rehearse(connection: Connection, version: str, window: Brownout, *, weeks: int = 1) -> Rehearsal:
-    """Who would have been hit had the window been in each of the last `weeks` weeks, at the same times of the week."""
+def unknown(connection: Connection, period: Period, hourly: timedelta) -> str | None:
+    """Why the ledger cannot tell who called then, in words; None when it can. It keeps hours as long as `hourly`."""
+    starts, ends = period
+    begins = connection.execute(sa.select(sa.func.min(usage.c.starts_at))).scalar()
+    if begins is None:
+        return "the ledger is empty: nothing is known of that time"
+    if ends <= begins:
+        return f"the ledger begins at {rfc3339(begins)}: nothing is known of that time"
+    by_day = (now() - hourly).replace(hour=0, minute=0, second=0, microsecond=0)
+    if starts < by_day:
+        return f"counted by the day, as all before {rfc3339(by_day)}: who called in those hours is not known"
+    return None
+
+
+def rehearse(connection: Connection, version: str, window: Brownout, *, weeks: int = 1, hourly: timedelta) -> Rehearsal:
+    """Who would have been hit had the window been in each of the last `weeks` weeks, at the same times of the week.
+
+    `hourly` is how long the ledger counts by the hour.
+    """
     # The newest week in which the whole window is past.
     newest = max(1, -((now() - window.ends) // WEEK))
     periods = [(window.starts - ago * WEEK, window.ends - ago * WEEK) for ago in range(newest, newest + weeks)]
+    whys = [(period, unknown(connection, period, hourly)) for period in periods]
     exempt = plan.read(connection).exempt
-    found = Rehearsal(periods, [], [], [])
-    for caller in _callers(connection, version, periods):
+    known = [period for period, why in whys if why is None]
+    found = Rehearsal(known, [(period, why) for period, why in whys if why is not None], [], [], [])
+    for caller in _callers(connection, version, known) if known else ():
         if not window.hits(caller.name):
             found.spared.append(caller)
         elif caller.name in exempt:
