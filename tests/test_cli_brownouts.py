@@ -106,7 +106,7 @@ def test_what_cannot_be_cancelled(brownout):
     [
         (
             "v1 --starts 2027-06-03T09:00Z --ends 2027-06-03T09:00Z",
-            "v1: the brownout that starts 2027-06-03 09:00:00+00:00 ends before it has begun",
+            "v1: the brownout that starts 2027-06-03T09:00:00Z ends before it has begun",
         ),
         (
             "v1 --starts 2027-06-02T08:19Z --for 1h",
@@ -114,7 +114,10 @@ def test_what_cannot_be_cancelled(brownout):
         ),
         (
             "v1 --starts 2028-11-19T23:59Z --for 30m",
-            "v1: the brownout that starts 2028-11-19 23:59:00+00:00 is not between the deprecation and the sunset",
+            (
+                "v1: the brownout that starts 2028-11-19T23:59:00Z is not between "
+                "the deprecation, 2026-11-20T00:00:00Z, and the sunset, 2028-11-20T00:00:00Z"
+            ),
         ),
         ("v2 --starts 2027-06-03T09:00Z --for 1h", "v2 has no sunset to remind of, so it takes no brownouts"),
         (

@@ -176,6 +176,6 @@ def _moment(text: str) -> datetime | None:
     """A browser sends local times without a zone; the form says that they are UTC."""
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):  # year 1 in one zone is no year in another
         return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

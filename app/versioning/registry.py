@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from itertools import combinations
 from typing import Any
 
+from app.versioning.times import rfc3339
 from app.versioning.version import ApiVersion
 
 LEAST_NOTICE = timedelta(days=180)
@@ -106,13 +107,14 @@ def _brownouts(version: ApiVersion) -> Iterator[str]:
 def fault_of_window(version: ApiVersion, starts: datetime, ends: datetime, percentage: int) -> str | None:
     """What is wrong with a brownout of the version; None when nothing is."""
     if ends <= starts:
-        return f"{version.name}: the brownout that starts {starts} ends before it has begun"
+        return f"{version.name}: the brownout that starts {rfc3339(starts)} ends before it has begun"
     if not 1 <= percentage <= 100:
         return f"{version.name}: a brownout hits 1 to 100 percent of the clients, not {percentage}"
     if version.deprecated is None or version.sunset is None:
         return f"{version.name} has no sunset to remind of, so it takes no brownouts"
     if starts < version.deprecated or ends > version.sunset:
-        return f"{version.name}: the brownout that starts {starts} is not between the deprecation and the sunset"
+        between = f"the deprecation, {rfc3339(version.deprecated)}, and the sunset, {rfc3339(version.sunset)}"
+        return f"{version.name}: the brownout that starts {rfc3339(starts)} is not between {between}"
     return None
 
 
