@@ -126,6 +126,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             identify=client_of_token,
             store_usage=bookkeeper.store,
             flush_seconds=settings.usage_flush_seconds,
+            usage_stop_seconds=settings.usage_stop_seconds,
             metrics_enabled=settings.metrics_enabled,
         ),
     )

@@ -111,6 +111,9 @@ class Settings(BaseSettings):
         le=3600,
         description="how often a worker writes what it counted, and loses at most when killed, seconds",
     )
+    usage_stop_seconds: float = Field(
+        1.5, ge=0, le=60, description="how long a worker that stops goes on trying to write what it counted, seconds"
+    )
     usage_hourly_days: int = Field(35, ge=1, le=3650, description="how long use is kept by the hour, then by the day")
     usage_days: int = Field(400, ge=1, le=3650, description="how long use is kept at all, days")
     metrics_enabled: bool = Field(True, description="serve /metrics, for Prometheus")

@@ -68,6 +68,7 @@ def make_settings(database_url: str, **changes: object) -> Settings:
         "secret_key": SECRET,
         "bcrypt_rounds": 4,
         "log_level": "WARNING",
+        "usage_stop_seconds": 0,
         "usage_flush_seconds": 3600,  # nothing but the request under test speaks to the database
     }
     return Settings.model_validate({**values, **changes})

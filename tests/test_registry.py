@@ -75,11 +75,11 @@ REFUSED = {
     ),
     "a brownout that ends before it begins": (
         [ending(brownouts=[window(length=-HOUR)]), version()],
-        "v1: the brownout that starts 2027-01-02 00:00:00+00:00 ends before it has begun",
+        "v1: the brownout that starts 2027-01-02T00:00:00Z ends before it has begun",
     ),
     "a brownout of no length": (
         [ending(brownouts=[window(length=0 * HOUR)]), version()],
-        "v1: the brownout that starts 2027-01-02 00:00:00+00:00 ends before it has begun",
+        "v1: the brownout that starts 2027-01-02T00:00:00Z ends before it has begun",
     ),
     "a brownout for nobody": (
         [ending(brownouts=[window(percentage=0)]), version()],
@@ -91,11 +91,17 @@ REFUSED = {
     ),
     "a brownout before the deprecation": (
         [ending(brownouts=[window(DEPRECATED - HOUR / 2)]), version()],
-        "v1: the brownout that starts 2026-12-31 23:30:00+00:00 is not between the deprecation and the sunset",
+        (
+            "v1: the brownout that starts 2026-12-31T23:30:00Z is not between "
+            "the deprecation, 2027-01-01T00:00:00Z, and the sunset, 2027-12-31T23:59:59Z"
+        ),
     ),
     "a brownout beyond the sunset": (
         [ending(brownouts=[window(SUNSET - HOUR / 2)]), version()],
-        "v1: the brownout that starts 2027-12-31 23:29:59+00:00 is not between the deprecation and the sunset",
+        (
+            "v1: the brownout that starts 2027-12-31T23:29:59Z is not between "
+            "the deprecation, 2027-01-01T00:00:00Z, and the sunset, 2027-12-31T23:59:59Z"
+        ),
     ),
     "brownouts that overlap": (
         [ending(brownouts=[window(), window(client="cli"), window(DEPRECATED + DAY + HOUR / 2)]), version()],

@@ -72,7 +72,7 @@ def rehearse(connection: Connection, version: str, window: Brownout, *, weeks: i
     for caller in _callers(connection, version, known) if known else ():
         if not window.hits(caller.name):
             found.spared.append(caller)
-        elif caller.name in exempt:
+        elif caller.source == "token" and caller.name in exempt:
             found.exempt.append(caller)
         else:
             found.hit.append(caller)

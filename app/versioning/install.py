@@ -25,7 +25,7 @@ from app.versioning.openapi import build_document, routes_of
 from app.versioning.pages import Pages
 from app.versioning.problems import Problem
 from app.versioning.registry import LifecycleError
-from app.versioning.usage import FLUSH_SECONDS, Call, Counts, Ledger, operations_of
+from app.versioning.usage import FLUSH_SECONDS, STOP_SECONDS, Call, Counts, Ledger, operations_of
 from app.versioning.version import ApiVersion
 
 # What a browser's script may read beside the body.
@@ -57,6 +57,7 @@ class Installation:
     identify: Callable[[Request], str | None] = lambda _: None  # the registered client whose token is sent
     store_usage: Callable[[Counts], None] = lambda _: None  # see Ledger
     flush_seconds: float = FLUSH_SECONDS
+    usage_stop_seconds: float = STOP_SECONDS
     metrics_enabled: bool = True
     observers: Sequence[Callable[[Call], None]] = ()
 
@@ -86,7 +87,13 @@ def install(app: FastAPI, installation: Installation) -> Installed:
     schedule = Schedule({version.name: version.brownouts for version in versions})
     operations = operations_of(documents)
     metrics = Metrics(versions, operations)
-    ledger = Ledger(operations, installation.store_usage, installation.flush_seconds, on_written=metrics.usage_written)
+    ledger = Ledger(
+        operations,
+        installation.store_usage,
+        installation.flush_seconds,
+        on_written=metrics.usage_written,
+        patience=installation.usage_stop_seconds,
+    )
     app.include_router(APIRouter(lifespan=lambda _: ledger))  # it writes the rest when the application stops
     observers = [ledger.note, *installation.observers]
     if installation.metrics_enabled:

@@ -15,13 +15,13 @@ import structlog
 from anyio.to_thread import run_sync
 
 FLUSH_SECONDS = 10.0
+STOP_SECONDS = 1.5  # how long a stopping service goes on trying to write what is left
 MOST_BODY_BYTES = 64 * 1024  # of a larger body the fields are not read
 _MOST_FORM_BYTES = 4 * 1024  # nor of a larger form or query: taking one apart holds up every other request
 _MOST_FORM_FIELDS = 100
 MOST_PRODUCTS = 1000  # met in an hour and told apart, by a worker; a flood of invented User-Agents counts as others
 _PRODUCT = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")  # RFC 9110, section 10.1.5
 _METHODS = ("get", "put", "post", "delete", "patch")
-_LAST_PAUSES = (0.0, 0.5, 1.0)  # seconds, before each attempt to write what is left when the service stops
 
 log = structlog.stdlib.get_logger("tandem.usage")
 
@@ -116,12 +116,14 @@ class Ledger:
         *,
         most_products: int = MOST_PRODUCTS,
         on_written: Callable[[], None] = lambda: None,
+        patience: float = STOP_SECONDS,
     ) -> None:
         self._operations = operations
         self._store = store
         self._interval = interval
         self._most_products = most_products
         self._on_written = on_written
+        self._patience = patience
         self._counts = Counts({}, {})
         self._known: set[str] = set()  # products of the hour before
         self._again: set[str] = set()  # those of them that called in this hour
@@ -134,7 +136,9 @@ class Ledger:
             self._begin_hour(moment)
         operation = self._operations.get((call.method, call.route), UNKNOWN)
         client = call.client
-        if client.source == "user-agent" and not self._tells_apart(client.name, served=call.status < 400):
+        if client.source == "user-agent" and not self._tells_apart(
+            client.name, served=call.status < 400 or call.status == GONE
+        ):
             client = OTHERS
         uses, fields = self._counts
         status_class = GONE if call.status == GONE else call.status // 100
@@ -199,11 +203,11 @@ class Ledger:
                 await asyncio.wait_for(self._stopped.wait(), self._interval)
             if not self._stopped.is_set():
                 await self.flush()
-        for pause in _LAST_PAUSES:
+        for pause in (0.0, self._patience / 3, self._patience * 2 / 3):
             await asyncio.sleep(pause)
             if await self.flush():
                 return
-        log.error("usage lost", calls=sum(self._counts.uses.values()))
+        log.warning("usage lost", calls=sum(self._counts.uses.values()))
 
 
 def activity(last_seen: datetime | None, at: datetime) -> Activity:

@@ -84,7 +84,13 @@ def app_for(database_url: str) -> FastAPI:
     Whatever the environment says, and `.env`: what is recorded must not depend on who asks.
     """
     defaults = {name: field.default for name, field in Settings.model_fields.items()}
-    own = {"database_url": database_url, "secret_key": SECRET, "bcrypt_rounds": 4, "log_level": "ERROR"}
+    own = {
+        "database_url": database_url,
+        "secret_key": SECRET,
+        "bcrypt_rounds": 4,
+        "log_level": "ERROR",
+        "usage_stop_seconds": 0,
+    }
     return create_app(Settings.model_validate({**defaults, **own}))
 
 
