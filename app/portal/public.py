@@ -70,6 +70,10 @@ def change(version: ApiVersion, migration: Migration) -> Change:
     hardest = Counter(operation.effort if operation.successors else "removed" for operation in migration.operations)
     return Change(
         version,
-        [difference.note.replace("`", "") for difference in migration.everywhere if difference.note],
+        [
+            each.note.replace("`", "")
+            for each in migration.everywhere
+            if each.note and each.kind not in ("added", "removed")
+        ],
         dict(hardest),
     )
