@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install
 
 .DEFAULT_GOAL := help
-.PHONY: help install run format lint types architecture test contract fuzz usage-proof usage-cost report check lock clean
+.PHONY: help install run format lint types architecture test contract fuzz faults usage-proof usage-cost report check lock clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ contract: $(VENV)/installed-dev ## Prove both OpenAPI documents against a runnin
 
 fuzz: $(VENV)/installed-dev ## Ask what the tests do not, with a fresh SEED for FUZZ_SECONDS=300; DATABASE_URL is where, if not on a scratch SQLite
 	@$(BIN)/python -m contract_tests.fuzz
+
+faults: $(VENV)/installed-dev ## Restart, kill and starve servers and databases, and print what was measured; FAULTS=faults/test_x.py takes a part
+	$(BIN)/pytest -rs $(or $(FAULTS),faults)
 
 usage-proof: $(VENV)/installed-dev ## Prove that the usage ledger counts 100,000 requests over 4 workers exactly, on both databases
 	$(BIN)/python -m benchmarks.usage_proof
