@@ -22,7 +22,7 @@ from app.cli_clients import clients_app
 from app.cli_contract import contract_app
 from app.cli_lifecycle import lifecycle_app
 from app.cli_readiness import readiness
-from app.cli_support import opened, opened_migrated, stderr, stdout
+from app.cli_support import echo_table, opened, opened_migrated, stderr, stdout
 from app.cli_usage import usage_app
 from app.cli_versions import versions_app
 from app.db import DatabaseUnavailable, migrations
@@ -295,10 +295,7 @@ def _check(type_: Any, value: object, where: str, message: str) -> None:
 @app.command()
 def settings() -> None:
     """Show every setting in force and where it came from; secrets are masked."""
-    rows = [("setting", "value", "from"), *describe_settings(load_settings())]
-    widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
-    for name, value, source in rows:
-        print(f"{name:{widths[0]}}  {value:{widths[1]}}  {source}")
+    echo_table([("setting", "value", "from"), *describe_settings(load_settings())])
 
 
 if __name__ == "__main__":

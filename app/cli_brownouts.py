@@ -1,14 +1,13 @@
 """The `tandem versions brownout` commands: planning, rehearsing, stopping and looking back on brownouts."""
 
 import re
-from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
 
 from app.adoption import plan, rehearsal
-from app.cli_support import opened_migrated, stderr
+from app.cli_support import echo_table, opened_migrated, stderr
 from app.domain.clock import now
 from app.main import served_versions
 from app.settings import load_settings
@@ -112,7 +111,7 @@ def list_(version: Annotated[str | None, typer.Argument(help="Such as v1; by def
     for kept in windows:
         state = "cancelled" if kept.cancelled_at else _state(kept.starts_at, kept.ends_at)
         rows.append((str(kept.id), kept.version, state, str(kept.brownout), kept.reason))
-    _table(("id", "version", "state", "window", "reason"), rows)
+    echo_table([("id", "version", "state", "window", "reason"), *rows])
     if stopped:
         typer.echo("All brownouts are stopped: none hits anybody until tandem versions brownout resume")
 
@@ -158,7 +157,7 @@ def report(id_: _Id) -> None:
     if why is not None:
         typer.echo(why)
         return
-    _table(("client", "known by", "refused", "operations"), map(_row, callers))
+    echo_table([("client", "known by", "refused", "operations"), *map(_row, callers)])
     typer.echo(f"{len(callers)} clients were refused {sum(caller.calls for caller in callers)} calls, by whole hours")
 
 
@@ -189,7 +188,7 @@ def _show_rehearsal(version: str, window: Brownout, found: rehearsal.Rehearsal) 
         return
     groups = (("hit", found.hit), ("exempt", found.exempt), ("not hit", found.spared))
     rows = [(verdict, *_row(caller)) for verdict, callers in groups for caller in callers]
-    _table(("verdict", "client", "known by", "calls", "operations"), rows)
+    echo_table([("verdict", "client", "known by", "calls", "operations"), *rows])
     hit, every = (sum(row.calls for row in group) for group in (found.hit, found.hit + found.exempt + found.spared))
     typer.echo(f"{len(found.hit)} of {len(rows)} clients would have been refused {hit} of {every} calls")
 
@@ -198,10 +197,3 @@ def _row(caller: rehearsal.Caller) -> tuple[str, ...]:
     operations = [f"{operation} {calls}" for operation, calls in caller.operations.items()]
     more = [f"and {len(operations) - _SHOWN_OPERATIONS} more"] if len(operations) > _SHOWN_OPERATIONS else []
     return caller.name, caller.source, str(caller.calls), ", ".join([*operations[:_SHOWN_OPERATIONS], *more])
-
-
-def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    table = [heads, *rows]
-    widths = [max(len(row[column]) for row in table) for column in range(len(heads))]
-    for row in table:
-        typer.echo("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
