@@ -7,11 +7,11 @@ from typing import Annotated
 import typer
 
 from app.adoption import plan, rehearsal
-from app.cli_support import echo_table, opened_migrated, stderr
+from app.cli_support import echo_table, opened_migrated, served_version, stderr
 from app.domain.clock import now
 from app.main import served_versions
 from app.settings import load_settings
-from app.versioning import ApiVersion, Brownout, LifecycleError
+from app.versioning import Brownout, LifecycleError
 from app.versioning.times import rfc3339
 
 brownouts_app = typer.Typer(
@@ -76,7 +76,7 @@ def plan_(
         raise typer.BadParameter("a window is for one client or for a percentage", param_hint="'--percentage'")
     if weeks is not None and not dry_run:
         raise typer.BadParameter("is for a dry run: add --dry-run, or leave it out", param_hint="'--weeks'")
-    served = _served(version)
+    served = served_version(version)
     try:
         window = Brownout(starts, ends or starts + (length or timedelta()), client, percentage or 100)
     except OverflowError:
@@ -100,7 +100,7 @@ def plan_(
 @brownouts_app.command("list")
 def list_(version: Annotated[str | None, typer.Argument(help="Such as v1; by default every one.")] = None) -> None:
     """Show every brownout, past and cancelled ones too."""
-    versions = [_served(version)] if version is not None else served_versions(load_settings())
+    versions = [served_version(version)] if version is not None else served_versions(load_settings())
     with opened_migrated() as database, database.read() as connection:
         windows, stopped = plan.windows(connection, version), plan.stopped(connection)
     rows = [
@@ -163,13 +163,6 @@ def report(id_: _Id) -> None:
 
 def _hourly() -> timedelta:
     return timedelta(days=load_settings().usage_hourly_days)
-
-
-def _served(name: str) -> ApiVersion:
-    versions = {version.name: version for version in served_versions(load_settings())}
-    if name not in versions:
-        raise typer.BadParameter(f"no version {name}; there are {', '.join(versions)}", param_hint="VERSION")
-    return versions[name]
 
 
 def _state(starts: datetime, ends: datetime) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from app.adoption.readiness import readiness as assessed
-from app.cli_support import echo_table, opened_migrated
+from app.cli_support import echo_table, opened_migrated, served_version
 from app.main import served_versions
 from app.settings import load_settings
 from app.versioning import ApiVersion
@@ -49,15 +49,12 @@ def readiness(
 
 
 def _ending(name: str) -> ApiVersion:
-    served = served_versions(load_settings())
-    if all(version.name != name for version in served):
-        message = f"no version {name}; there are {', '.join(version.name for version in served)}"
-        raise typer.BadParameter(message, param_hint="VERSION")
-    ending = {version.name: version for version in served if version.migration is not None}
-    if name not in ending:
+    version = served_version(name)
+    if version.migration is None:
+        ending = [other.name for other in served_versions(load_settings()) if other.migration is not None]
         message = f"has no successor to be ready for; choose from {', '.join(ending) or 'none'}"
         raise typer.BadParameter(message, param_hint="VERSION")
-    return ending[name]
+    return version
 
 
 def _text(version: ApiVersion, found: Readiness) -> None:

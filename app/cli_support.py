@@ -1,4 +1,4 @@
-"""What the groups of the `tandem` command share: the database, once it answers, and a table of text."""
+"""What the groups of the `tandem` command share: the database, once it answers, a version by name, a table of text."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -7,8 +7,9 @@ import typer
 from rich.console import Console
 
 from app.db import Database, DatabaseUnavailable, migrations
-from app.main import open_database
+from app.main import open_database, served_versions
 from app.settings import Settings, load_settings
+from app.versioning import ApiVersion
 
 stdout = Console(soft_wrap=True)
 stderr = Console(stderr=True, soft_wrap=True, highlight=False)
@@ -34,6 +35,14 @@ def opened_migrated() -> Iterator[Database]:
             if migrations.current(connection) != migrations.head():
                 raise DatabaseUnavailable("the database is not at the newest migration; run: tandem db upgrade")
         yield database
+
+
+def served_version(name: str) -> ApiVersion:
+    """The version of this name with the dates of this deployment; wrong usage when there is none."""
+    versions = {version.name: version for version in served_versions(load_settings())}
+    if name not in versions:
+        raise typer.BadParameter(f"no version {name}; there are {', '.join(versions)}", param_hint="VERSION")
+    return versions[name]
 
 
 def echo_table(rows: Sequence[Sequence[object]]) -> None:
