@@ -103,15 +103,14 @@ def list_(version: Annotated[str | None, typer.Argument(help="Such as v1; by def
     versions = [served_version(version)] if version is not None else served_versions(load_settings())
     with opened_migrated() as database, database.read() as connection:
         windows, stopped = plan.windows(connection, version), plan.stopped(connection)
-    rows = [
-        ("-", one.name, _state(window.starts, window.ends), str(window), "declared in the code")
+    at = now()
+    declared = [
+        ("-", one.name, window.state(at), str(window), "declared in the code")
         for one in versions
         for window in one.brownouts
     ]
-    for kept in windows:
-        state = "cancelled" if kept.cancelled_at else _state(kept.starts_at, kept.ends_at)
-        rows.append((str(kept.id), kept.version, state, str(kept.brownout), kept.reason))
-    echo_table([("id", "version", "state", "window", "reason"), *rows])
+    kept = [(str(one.id), one.version, one.state(at), str(one.brownout), one.reason) for one in windows]
+    echo_table([("id", "version", "state", "window", "reason"), *declared, *kept])
     if stopped:
         typer.echo("All brownouts are stopped: none hits anybody until tandem versions brownout resume")
 
@@ -152,8 +151,7 @@ def report(id_: _Id) -> None:
         callers = rehearsal.refused(connection, window)
         period = (window.starts_at, window.ends_at)
         why = rehearsal.unknown(connection, period, _hourly()) if window.starts_at <= now() else None
-    state = "cancelled" if window.cancelled_at else _state(window.starts_at, window.ends_at)
-    typer.echo(f"brownout {id_} of {window.version}, {state}: {window.brownout!s}")
+    typer.echo(f"brownout {id_} of {window.version}, {window.state(now())}: {window.brownout!s}")
     if why is not None:
         typer.echo(why)
         return
@@ -163,12 +161,6 @@ def report(id_: _Id) -> None:
 
 def _hourly() -> timedelta:
     return timedelta(days=load_settings().usage_hourly_days)
-
-
-def _state(starts: datetime, ends: datetime) -> str:
-    if now() < starts:
-        return "planned"
-    return "open" if now() < ends else "over"
 
 
 def _show_rehearsal(version: str, window: Brownout, found: rehearsal.Rehearsal) -> None:

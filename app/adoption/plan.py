@@ -3,7 +3,7 @@
 import asyncio
 from contextlib import suppress
 from datetime import datetime
-from typing import NamedTuple, Self
+from typing import Literal, NamedTuple, Self
 
 import sqlalchemy as sa
 import structlog
@@ -23,6 +23,8 @@ from app.versioning.times import rfc3339
 
 _STOPPED = "brownouts-stopped"
 _PLANNED = "brownouts-planned"
+
+State = Literal["planned", "open", "over", "cancelled"]
 
 log = structlog.stdlib.get_logger("tandem.lifecycle")
 
@@ -44,14 +46,18 @@ class Window(NamedTuple):
     def brownout(self) -> Brownout:
         return Brownout(self.starts_at, self.ends_at, self.client, self.percentage)
 
+    def state(self, at: datetime) -> State:
+        """How it stands at that moment; once cancelled, that."""
+        return self.brownout.state(at) if self.cancelled_at is None else "cancelled"
+
 
 def read(connection: Connection) -> Plan:
     """What holds now: the windows that were not cancelled and are not over, the exempt clients, the kill switch."""
     windows: dict[str, list[Brownout]] = {}
     living = sa.select(brownouts).where(brownouts.c.cancelled_at.is_(None), brownouts.c.ends_at > now())
     for row in connection.execute(living):
-        window = Brownout(row.starts_at, row.ends_at, row.client, row.percentage)
-        windows.setdefault(row.version, []).append(window)
+        window = Window(*row)
+        windows.setdefault(window.version, []).append(window.brownout)
     exempt = connection.execute(sa.select(api_clients.c.id).where(api_clients.c.brownout_exempt)).scalars()
     return Plan(windows, frozenset(exempt), stopped(connection))
 

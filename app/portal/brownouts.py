@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import structlog
 from anyio.to_thread import run_sync
@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from starlette.responses import RedirectResponse, Response
 
 from app.adoption import plan
-from app.adoption.plan import Window
+from app.adoption.plan import State, Window
 from app.domain.clock import now
 from app.domain.fields import Text
 from app.portal.parts import Here, Portal
@@ -35,7 +35,7 @@ class Shown(NamedTuple):
     """A planned brownout, and how it stands."""
 
     window: Window
-    state: Literal["planned", "open", "over", "cancelled"]
+    state: State
 
 
 _Short = Annotated[Text, Field(max_length=64)]
@@ -136,18 +136,10 @@ async def _page(
 
 def shown_windows(windows: Sequence[Window], at: datetime) -> list[Shown]:
     """Those to come, the next one first, and the last of those that are over or cancelled."""
-    shown = [Shown(window, _state(window, at)) for window in windows]
+    shown = [Shown(window, window.state(at)) for window in windows]
     living = [one for one in shown if one.state in ("open", "planned")]
     past = [one for one in shown if one.state not in ("open", "planned")]
     return living + past[-_PAST_SHOWN:][::-1]
-
-
-def _state(window: Window, at: datetime) -> Literal["planned", "open", "over", "cancelled"]:
-    if window.cancelled_at is not None:
-        return "cancelled"
-    if window.ends_at <= at:
-        return "over"
-    return "open" if window.starts_at <= at else "planned"
 
 
 def _read(form: BrownoutForm, versions: Sequence[ApiVersion]) -> Planned | dict[str, str]:

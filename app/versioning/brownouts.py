@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Literal
 
 from app.versioning.times import rfc3339
 from app.versioning.usage import Client
@@ -23,6 +24,12 @@ class Brownout:
         if self.client is not None:
             return client == self.client
         return self.percentage >= 100 or share_of(client) < self.percentage
+
+    def state(self, at: datetime) -> Literal["planned", "open", "over"]:
+        """How the window stands at that moment."""
+        if at < self.starts:
+            return "planned"
+        return "open" if at < self.ends else "over"
 
     def __str__(self) -> str:
         """For people: from when to when, and for whom."""
@@ -70,7 +77,7 @@ class Schedule:
 
     def open(self, version: str, at: datetime) -> list[Brownout]:
         """The windows of a version that are open at that moment."""
-        return [window for window in self.windows(version) if window.starts <= at < window.ends]
+        return [window for window in self.windows(version) if window.state(at) == "open"]
 
     def exempt(self, client: Client) -> bool:
         """Whether the client is left out; a User-Agent that bears the name of an exempt one is not."""
