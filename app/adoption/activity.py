@@ -34,8 +34,7 @@ class ClientUse(NamedTuple):
     @property
     def drifted(self) -> list[str]:
         """The versions that a client pinned to another one has called."""
-        pinned = self.registered.pinned_version if self.registered else None
-        return sorted(version for version in self.uses if pinned is not None and version != pinned)
+        return self.registered.drift(sorted(self.uses)) if self.registered else []
 
 
 def calls_by_day(connection: Connection, versions: Iterable[str], since: datetime) -> dict[str, dict[date, int]]:

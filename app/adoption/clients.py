@@ -1,6 +1,6 @@
 """The registered clients, and what was said for them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
 from typing import NamedTuple, TypedDict
 
@@ -27,9 +27,9 @@ class ClientView(NamedTuple):
     brownout_exempt: bool
     created_at: datetime
 
-    def drift(self, calls: Mapping[str, int]) -> list[str]:
+    def drift(self, called: Iterable[str]) -> list[str]:
         """Of the versions it has called, those it is not pinned to; none when it is pinned to none."""
-        return [version for version in calls if self.pinned_version not in (None, version)]
+        return [version for version in called if self.pinned_version not in (None, version)]
 
 
 class ClientChanges(TypedDict, total=False):
