@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from app.adoption.models import switches, usage, usage_fields
 from app.db.types import insert
 from app.domain.clock import now
-from app.versioning.usage import Counts
+from app.versioning.usage import Counts, FieldUse, Use
 
 RECENT = timedelta(days=7)
 _ROWS_AT_ONCE = 1000  # SQLite takes 32,766 parameters in a statement
@@ -48,33 +48,22 @@ class Line(NamedTuple):
 def store(session: Session, counts: Counts) -> None:
     """Add what was gathered to what is there, from this worker or another."""
     # In one order, so that two workers never wait for each other.
-    uses = [
-        {
-            "starts_at": use.hour,
-            "version": use.version,
-            "operation": use.operation,
-            "client": use.client.name,
-            "source": use.client.source,
-            "status_class": use.status_class,
-            "calls": calls,
-        }
-        for use, calls in sorted(counts.uses.items())
-    ]
-    fields = [
-        {
-            "starts_at": use.hour,
-            "version": use.version,
-            "operation": use.operation,
-            "client": use.client.name,
-            "source": use.client.source,
-            "place": use.place,
-            "name": use.name,
-            "calls": calls,
-        }
-        for use, calls in sorted(counts.fields.items())
-    ]
+    uses = [_row(use, calls, status_class=use.status_class) for use, calls in sorted(counts.uses.items())]
+    fields = [_row(use, calls, place=use.place, name=use.name) for use, calls in sorted(counts.fields.items())]
     _add(session.connection(), usage, uses)
     _add(session.connection(), usage_fields, fields)
+
+
+def _row(use: Use | FieldUse, calls: int, **more: str | int) -> dict[str, Any]:
+    return {
+        "starts_at": use.hour,
+        "version": use.version,
+        "operation": use.operation,
+        "client": use.client.name,
+        "source": use.client.source,
+        "calls": calls,
+        **more,
+    }
 
 
 def claim_pruning(session: Session, at: datetime) -> bool:
