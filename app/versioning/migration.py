@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from fastapi import Request
 
+from app.versioning.operations import operations
+
 Kind = Literal["kept", "moved", "renamed", "split", "retyped", "removed", "added", "changed"]
 # What it takes a client: nothing but another URL, a change that a search-and-replace makes, or thought.
 Effort = Literal["trivial", "mechanical", "semantic"]
@@ -196,10 +198,5 @@ def as_json(version: str, successor: str, migration: Migration, new: Mapping[str
 def added_operations(successor: str, migration: Migration, new: Mapping[str, Any]) -> list[str]:
     """The operations of the successor's document that no operation of the map leads to."""
     led_to = {name for each in migration.operations for name in each.successors}
-    served = [
-        f"{method.upper()} {path.removeprefix(f'/{successor}')}"
-        for path, item in new["paths"].items()
-        for method in item
-        if method in ("get", "put", "post", "delete", "patch")
-    ]
+    served = [f"{method} {path.removeprefix(f'/{successor}')}" for method, path, _ in operations(new)]
     return [operation for operation in served if operation not in led_to]

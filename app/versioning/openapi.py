@@ -9,10 +9,10 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import RouteContext, iter_route_contexts
 from pydantic.json_schema import models_json_schema
 
+from app.versioning.operations import METHODS, operations
 from app.versioning.times import rfc3339
 from app.versioning.version import ApiVersion, ErrorFormat
 
-_METHODS = ("get", "put", "post", "delete", "patch")
 _DESCRIPTIONS = {
     401: "The token is missing, or no longer valid.",
     403: "Known, but not allowed.",
@@ -84,10 +84,8 @@ def build_document(app: FastAPI, version: ApiVersion, info: Mapping[str, Any]) -
     for generated in ("HTTPValidationError", "ValidationError"):  # FastAPI's own form, which no version speaks
         schemas.pop(generated, None)
     schemas.update(_error_schemas(version.errors))
-    for path in document["paths"].values():
-        for method in _METHODS:
-            if method in path:
-                _complete(path[method], version)
+    for _, _, operation in operations(document):
+        _complete(operation, version)
     if version.deprecated is not None:
         document["info"]["x-deprecated"] = rfc3339(version.deprecated)
     if version.sunset is not None:
@@ -116,7 +114,7 @@ def without_announcements(document: dict[str, Any]) -> dict[str, Any]:
     """The document without what it says of the version's end, which comes and moves while the contract stands."""
     info = {key: value for key, value in document["info"].items() if key not in ("x-deprecated", "x-sunset")}
     paths = {
-        path: {key: _without_end(operation) if key in _METHODS else operation for key, operation in item.items()}
+        path: {key: _without_end(operation) if key in METHODS else operation for key, operation in item.items()}
         for path, item in document["paths"].items()
     }
     return {**document, "info": info, "paths": paths}

@@ -14,6 +14,8 @@ from urllib.parse import parse_qsl
 import structlog
 from anyio.to_thread import run_sync
 
+from app.versioning.operations import operations
+
 FLUSH_SECONDS = 10.0
 STOP_SECONDS = 1.5  # how long a stopping service goes on trying to write what is left
 MOST_BODY_BYTES = 64 * 1024  # of a larger body the fields are not read
@@ -21,7 +23,6 @@ _MOST_FORM_BYTES = 4 * 1024  # nor of a larger form or query: taking one apart h
 _MOST_FORM_FIELDS = 100
 MOST_PRODUCTS = 1000  # met in an hour and told apart, by a worker; a flood of invented User-Agents counts as others
 _PRODUCT = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")  # RFC 9110, section 10.1.5
-_METHODS = ("get", "put", "post", "delete", "patch")
 
 log = structlog.stdlib.get_logger("tandem.usage")
 
@@ -229,14 +230,12 @@ def operations_of(documents: Mapping[str, Mapping[str, Any]]) -> dict[tuple[str,
     """
     found: dict[tuple[str, str | None], Operation] = {}
     for version, document in documents.items():
-        for path, item in document["paths"].items():
-            for method in _METHODS:
-                if method in item:
-                    name = f"{method.upper()} {path.removeprefix(f'/{version}')}"
-                    operation = Operation(name, **documented_fields(document, item[method]))
-                    found[method.upper(), path] = operation
-                    if method == "get":
-                        found["HEAD", path] = operation
+        for method, path, described in operations(document):
+            name = f"{method} {path.removeprefix(f'/{version}')}"
+            operation = Operation(name, **documented_fields(document, described))
+            found[method, path] = operation
+            if method == "GET":
+                found["HEAD", path] = operation
     return found
 
 

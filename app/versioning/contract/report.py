@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-METHODS = ("get", "put", "post", "delete", "patch")
+from app.versioning.operations import operations
 
 
 @dataclass(frozen=True)
@@ -68,14 +68,12 @@ def prove(
     holds: bool,
 ) -> VersionProof:
     """Sort what was observed to the operations of the document; what belongs to none is left out."""
-    operations = [
-        OperationProof(method.upper(), path, tuple(sorted(item[method]["responses"])))
-        for path, item in document["paths"].items()
-        for method in METHODS
-        if method in item
+    proven = [
+        OperationProof(method, path, tuple(sorted(operation["responses"])))
+        for method, path, operation in operations(document)
     ]
     # Literal segments before parameters: /users/me is not /users/{user_id}.
-    found = sorted(operations, key=lambda operation: operation.path.count("{"))
+    found = sorted(proven, key=lambda operation: operation.path.count("{"))
     patterns = [(operation, _pattern(operation.path)) for operation in found]
     for observations, counter in ((cases, "cases"), (golden, "golden")):
         for seen in observations:
@@ -83,7 +81,7 @@ def prove(
                 if seen.method == operation.method and pattern.fullmatch(seen.path):
                     getattr(operation, counter)[str(seen.status)] += 1
                     break
-    return VersionProof(name, operations, compatibility, holds)
+    return VersionProof(name, proven, compatibility, holds)
 
 
 def _pattern(template: str) -> re.Pattern[str]:
