@@ -231,7 +231,7 @@ def openapi(
 ) -> None:
     """Print the OpenAPI document of a version."""
     settings = load_settings()
-    documents = create_app(settings).state.documents
+    documents = create_app(settings).state.installed.documents
     if version not in documents:
         raise typer.BadParameter(f"choose from {', '.join(documents)}", param_hint="VERSION")
     print(json.dumps(documents[version], indent=2, ensure_ascii=False))

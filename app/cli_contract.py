@@ -147,7 +147,7 @@ def _proof(version: ApiVersion, document: dict[str, Any], archives: Path) -> rep
 
 def _documents(names: list[str] | None) -> list[tuple[ApiVersion, dict[str, Any]]]:
     """These versions with their documents as served; wrong usage for a name that no version has."""
-    documents = create_app(load_settings()).state.documents
+    documents = create_app(load_settings()).state.installed.documents
     if unknown := set(names or ()) - documents.keys():
         raise typer.BadParameter(f"no version {', '.join(sorted(unknown))}; there are {', '.join(documents)}")
     return [

@@ -135,5 +135,4 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         services, versions, installed.schedule, watch, pages, settings.production, settings.docs_enabled
     )
     app.state.installed = installed
-    app.state.documents = installed.documents
     return app

@@ -25,7 +25,7 @@ __all__ = ["app", "database", "database_url", "live_server", "postgres_url", "se
 def documents(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A file with each version's document, as `tandem openapi` prints it."""
     folder = tmp_path_factory.mktemp("documents")
-    described = create_app(make_settings(f"sqlite:///{folder}/none.db")).state.documents
+    described = create_app(make_settings(f"sqlite:///{folder}/none.db")).state.installed.documents
     files = {version: folder / f"{version}.json" for version in described}
     for version, file in files.items():
         file.write_text(json.dumps(described[version], indent=2, ensure_ascii=False))

@@ -118,7 +118,7 @@ def test_our_own_documents_equal_themselves(version, monkeypatch, tmp_path):
     """The documents served compare with themselves without a finding, and with an operation more as compatible."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SECRET_KEY", "x" * 40)
-    document = create_app(load_settings()).state.documents[version.name]
+    document = create_app(load_settings()).state.installed.documents[version.name]
     assert compare(document, document) == []
     grown = copy.deepcopy(document)
     grown["paths"]["/new"] = {"get": {"responses": {"200": {"description": "D"}}}}

@@ -40,7 +40,7 @@ def stage(database_url: str) -> Iterator[Stage]:
 def documents(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Every version's OpenAPI document. Nothing is asked of the database."""
     app = create_app(make_settings(f"sqlite:///{tmp_path_factory.mktemp('described')}/none.db"))
-    return dict(app.state.documents)
+    return dict(app.state.installed.documents)
 
 
 def exchanges_of(version: ApiVersion) -> list[Exchange]:

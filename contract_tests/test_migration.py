@@ -197,7 +197,8 @@ def has(document: dict[str, Any], schema: dict[str, Any], steps: list[str]) -> b
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Documents:
     """Every version's OpenAPI document. Nothing is asked of the database."""
-    return dict(create_app(make_settings(f"sqlite:///{tmp_path_factory.mktemp('described')}/none.db")).state.documents)
+    url = f"sqlite:///{tmp_path_factory.mktemp('described')}/none.db"
+    return dict(create_app(make_settings(url)).state.installed.documents)
 
 
 @mapped

@@ -91,7 +91,7 @@ def serving(url, **changes):
 
 def successes(client, version, person, post_id):
     """(name, reply) of every operation asked as it should be, and of the HEAD of those that are read."""
-    for method, path, operation in operations(client.app.state.documents[version.name]):
+    for method, path, operation in operations(client.app.state.installed.documents[version.name]):
         if (given := SUCCESSES[version.name].get(operation["operationId"])) is None:
             continue
         post = post_id()
@@ -115,7 +115,7 @@ def conditional(client, version, person, post):
 
 def refusals(client, version, person):
     """(name, expected status, reply) of what every route refuses, and of what no route is asked."""
-    for method, path, operation in operations(client.app.state.documents[version.name]):
+    for method, path, operation in operations(client.app.state.installed.documents[version.name]):
         target = re.sub("{post_id}|{user_id}", "999", path)
         target = re.sub("{client_id}|{version}", "nobody", target)
         if operation.get("security") and {} not in operation["security"]:

@@ -112,7 +112,7 @@ def test_the_guide(served: TestClient, version: Any):
 @mapped
 def test_examples_agree_with_the_map(served: TestClient, version: Any):
     """What the map makes of the old example is what the example beside it says."""
-    old, new = (cast(FastAPI, served.app).state.documents[name] for name in (version.name, version.successor))
+    old, new = (cast(FastAPI, served.app).state.installed.documents[name] for name in (version.name, version.successor))
     for each in version.migration.operations:
         before = example_of(old, version.prefix, each.operation, each.example).reply
         after = example_of(new, f"/{version.successor}", each.successors[0], each.example).reply
@@ -126,7 +126,7 @@ def test_the_running_service_answers_as_the_examples_say(
     client: TestClient, database: Database, steps: Steps, version: Any, side: str
 ):
     """Sent to the service, each example is answered with its status, its members and, but for times, its values."""
-    documents = cast(FastAPI, client.app).state.documents
+    documents = cast(FastAPI, client.app).state.installed.documents
     name = version.name if side == "old" else version.successor
     for each in version.migration.operations:
         operation = each.operation if side == "old" else each.successors[0]

@@ -37,7 +37,7 @@ def operations(document):
 @versions
 def test_document_is_valid_openapi_3_1(described, version):
     """A validator that knows the specification finds nothing wrong with the document."""
-    document = described.state.documents[version.name]
+    document = described.state.installed.documents[version.name]
     assert document["openapi"].startswith("3.1.")
     OpenAPIV31SpecValidator(document).validate()
 
@@ -45,7 +45,7 @@ def test_document_is_valid_openapi_3_1(described, version):
 @versions
 def test_document_says_whose_it_is(described, version):
     """Licence, contact, servers and a description of every tag are there."""
-    document = described.state.documents[version.name]
+    document = described.state.installed.documents[version.name]
     assert document["info"]["license"]["identifier"] == "MIT"
     assert document["info"]["contact"]["name"]
     assert document["servers"] == [{"url": "/", "description": "The server this document came from."}]
@@ -62,21 +62,21 @@ def test_document_holds_the_served_routes_of_this_version_alone(described, versi
         if version.owns(path := context.path or "") and not path.endswith(("/docs", "/openapi.json"))
         for method in context.methods or ()
     }
-    documented = {(method, path) for method, path, _ in operations(described.state.documents[version.name])}
+    documented = {(method, path) for method, path, _ in operations(described.state.installed.documents[version.name])}
     assert documented == served
 
 
 @versions
 def test_operation_ids_are_stable(described, version):
     """Generated clients name their methods after these."""
-    found = sorted(op["operationId"] for *_, op in operations(described.state.documents[version.name]))
+    found = sorted(op["operationId"] for *_, op in operations(described.state.installed.documents[version.name]))
     assert found == promised(version).OPERATION_IDS
 
 
 @versions
 def test_every_operation_documents_its_refusals(described, version):
     """401 with a token, 422 with input, 413 with a body, 500 and 503 everywhere, each in the version's form."""
-    for method, path, operation in operations(described.state.documents[version.name]):
+    for method, path, operation in operations(described.state.installed.documents[version.name]):
         expected = {"500", "503"}
         expected |= {"401"} if operation.get("security") else set()
         read = any(parameter["in"] != "header" for parameter in operation.get("parameters", ()))
@@ -92,7 +92,7 @@ def test_every_operation_documents_its_refusals(described, version):
 @versions
 def test_every_body_has_an_example(described, version):
     """Whoever fills in a request finds a value for every field it needs."""
-    document = described.state.documents[version.name]
+    document = described.state.installed.documents[version.name]
     schemas = document["components"]["schemas"]
     for *_, operation in operations(document):
         bodies = [operation["requestBody"]] if "requestBody" in operation else []
@@ -116,7 +116,7 @@ def test_routes_reply_with_the_model_they_document(version):
 @versions
 def test_without_a_token_only_the_open_operations_answer(client, version):
     """Every other operation is 401, in the version's form, whatever the path and the body hold."""
-    for method, path, operation in operations(client.app.state.documents[version.name]):
+    for method, path, operation in operations(client.app.state.installed.documents[version.name]):
         reply = client.request(method, path.replace("{post_id}", "1").replace("{user_id}", "1"))
         open_to_all = operation["operationId"] in promised(version).OPEN_TO_ALL
         assert (reply.status_code != 401) == open_to_all, f"{method} {path}: {reply.status_code}"
@@ -128,7 +128,7 @@ def test_without_a_token_only_the_open_operations_answer(client, version):
 @versions
 def test_a_bad_token_is_refused_wherever_a_token_may_be_sent(client, version):
     """An operation that takes a token never falls back to treating its sender as nobody."""
-    for method, path, operation in operations(client.app.state.documents[version.name]):
+    for method, path, operation in operations(client.app.state.installed.documents[version.name]):
         if "security" in operation:
             for value in ("Bearer nonsense", "Bearer", "Basic dTpw", "nonsense"):
                 target = path.replace("{post_id}", "1").replace("{user_id}", "1")

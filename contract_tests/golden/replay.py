@@ -68,7 +68,7 @@ class Stage:
         """What was asked, and the file and line of what serves it."""
         request, source = exchange.request, None
         for version in (version for version in VERSIONS if version.owns(request.path)):
-            document, slash = self.app.state.documents[version.name], version.ignores_trailing_slash
+            document, slash = self.app.state.installed.documents[version.name], version.ignores_trailing_slash
             if operation := golden.operation_of(document, request, ignores_trailing_slash=slash):
                 method, _, path = operation.partition(" ")
                 source = released.source_of(version, f"#/paths/{path.replace('/', '~1')}/{method.lower()}")
