@@ -69,6 +69,18 @@ def fresh(database_url, tmp_path):
         yield url, database
 
 
+@pytest.fixture
+def filled(fresh):
+    """A migrated database with rows that refer to each other: somebody's vote on their post, which has a tag."""
+    url, database = fresh
+    migrations.upgrade(database)
+    with TestClient(create_app(make_settings(url))) as client:
+        steps = Steps(client)
+        ada = steps.person()
+        steps.vote(ada, steps.post(ada, tags=["one"])["id"], 1)
+    return database
+
+
 def tables(database):
     return set(sa.inspect(database.engine).get_table_names()) - {"alembic_version"}
 
@@ -102,48 +114,31 @@ def test_up_and_down_and_up_again(fresh):
         assert client.get("/readyz").status_code == 200
 
 
-def test_down_takes_a_filled_database(fresh):
+def test_down_takes_a_filled_database(filled):
     """Going down to base succeeds where there are rows that refer to each other."""
-    url, database = fresh
-    migrations.upgrade(database)
-    with TestClient(create_app(make_settings(url))) as client:
-        steps = Steps(client)
-        ada = steps.person()
-        steps.vote(ada, steps.post(ada, tags=["one"])["id"], 1)
-    migrations.downgrade(database, "base")
-    assert not tables(database)
+    migrations.downgrade(filled, "base")
+    assert not tables(filled)
 
 
-def test_a_rebuilt_table_keeps_its_rows_and_all_that_refer_to_them(fresh):
+def test_a_rebuilt_table_keeps_its_rows_and_all_that_refer_to_them(filled):
     """Changing a column, for which SQLite's table is copied and dropped, loses nothing on the other side of a key."""
-    url, database = fresh
-    migrations.upgrade(database)
-    with TestClient(create_app(make_settings(url))) as client:
-        steps = Steps(client)
-        ada = steps.person()
-        steps.vote(ada, steps.post(ada, tags=["one"])["id"], 1)
     for width in (100, 200):
         with (
-            database.migrate() as connection,
+            filled.migrate() as connection,
             Operations.context(MigrationContext.configure(connection)) as operations,
             operations.batch_alter_table("users") as users,
         ):
             users.alter_column("display_name", type_=sa.String(width))
-    with database.read() as connection:
+    with filled.read() as connection:
         for name in ("users", "sessions", "posts", "post_tags", "votes"):
             assert connection.execute(sa.text(f"SELECT count(*) FROM {name}")).scalar() == 1, name
 
 
-def test_a_migration_that_leaves_references_dangling_is_undone(fresh):
+def test_a_migration_that_leaves_references_dangling_is_undone(filled):
     """On either database a migration that breaks a foreign key fails, and changes nothing."""
-    url, database = fresh
-    migrations.upgrade(database)
-    with TestClient(create_app(make_settings(url))) as client:
-        steps = Steps(client)
-        steps.post(steps.person())
-    with pytest.raises(IntegrityError), database.migrate() as connection:
+    with pytest.raises(IntegrityError), filled.migrate() as connection:
         connection.execute(sa.text("UPDATE posts SET owner_id = 77"))
-    with database.read() as connection:
+    with filled.read() as connection:
         assert connection.execute(sa.text("SELECT owner_id FROM posts")).scalar() == 1
 
 

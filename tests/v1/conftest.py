@@ -1,7 +1,19 @@
-"""A client for races: requests that truly run at once need a server of their own."""
+"""Two people, and a client for races: requests that truly run at once need a server of their own."""
 
 import httpx2
 import pytest
+
+
+@pytest.fixture
+def ada(steps):
+    """Somebody: the author, where there is one."""
+    return steps.person()
+
+
+@pytest.fixture
+def bob(steps):
+    """Somebody else."""
+    return steps.person()
 
 
 @pytest.fixture

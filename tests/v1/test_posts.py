@@ -16,16 +16,6 @@ MISTYPED: dict[str, list[Any]] = {
 
 
 @pytest.fixture
-def ada(steps):
-    return steps.person()
-
-
-@pytest.fixture
-def bob(steps):
-    return steps.person()
-
-
-@pytest.fixture
 def tagged(steps, ada):
     """The id of a post of Ada's with what only version 2 can express: two tags and a down-vote."""
     post_id = steps.post(ada, tags=["zebra", "alpha"])["id"]

@@ -9,17 +9,6 @@ from tests.v1 import helpers as v1
 
 
 @pytest.fixture
-def ada(steps):
-    """The author of the post."""
-    return steps.person()
-
-
-@pytest.fixture
-def bob(steps):
-    return steps.person()
-
-
-@pytest.fixture
 def post_id(client, ada):
     return v1.write(client, ada)["id"]
 
