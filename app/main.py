@@ -69,6 +69,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         tokens=AccessTokens(secret, timedelta(minutes=settings.access_token_expire_minutes)),
         refresh_lifetime=timedelta(days=settings.refresh_token_expire_days),
         cursor_key=hmac.digest(secret.encode(), b"tandem list cursor", hashlib.sha256),
+        idempotency_secret=hmac.digest(secret.encode(), b"tandem idempotency key", hashlib.sha256),
         versions={version.name: version for version in versions},
     )
 

@@ -17,7 +17,7 @@ from app.versioning import ApiVersion
 from app.versioning.contract import golden
 from contract_tests import conformance
 from contract_tests.golden.replay import recordings
-from contract_tests.promised import PROMISED, UNDOCUMENTED
+from contract_tests.promised import NOT_RECORDED, PROMISED, UNDOCUMENTED
 
 ARCHIVES = conformance.ROOT / "build" / "contract"
 SEED = 1
@@ -120,7 +120,8 @@ def test_every_recorded_reply_is_documented(version: ApiVersion, documents: dict
         for method, operation in item.items()
         for status in operation["responses"]
     }
-    assert sorted(documented - reached) == [], "documented, but no recorded exchange shows it"
+    excused = {(operation, status) for name, operation, status in NOT_RECORDED if name == version.name}
+    assert sorted(documented - reached) == sorted(excused), "documented, but no recorded exchange shows it"
 
 
 def _reply(exchange: golden.Exchange) -> schemathesis.Response:

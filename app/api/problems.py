@@ -18,6 +18,7 @@ STATUS_OF_KIND = {
     Kind.CONFLICT: 409,
     Kind.CHANGED: 412,
     Kind.INVALID: 400,
+    Kind.MISUSED: 422,
 }
 _DOMAIN_TYPES = (
     ProblemType(
@@ -56,6 +57,20 @@ _DOMAIN_TYPES = (
     ProblemType("already-voted", 409, "Already Voted", "You have voted for this post; a vote counts once."),
     ProblemType("conflict", 409, "Conflict", "The request contradicts what is stored. Read it again, then retry."),
     ProblemType(
+        "idempotency-key-in-use",
+        409,
+        "Idempotency Key In Use",
+        "The first request with this Idempotency-Key is still being worked on. Send the same again after Retry-After "
+        "seconds: it is answered as the first was.",
+    ),
+    ProblemType(
+        "idempotency-key-reused",
+        422,
+        "Idempotency Key Reused",
+        "Another request was sent with this Idempotency-Key within the last 24 hours. A key belongs to one request: "
+        "make a new one, such as a random UUID, for each.",
+    ),
+    ProblemType(
         "precondition-failed",
         412,
         "Precondition Failed",
@@ -76,6 +91,10 @@ PROBLEM_TYPES = {type_.code: type_ for type_ in (*KERNEL_TYPES, *_DOMAIN_TYPES)}
 def of_domain_error(error: DomainError) -> Problem:
     type_ = PROBLEM_TYPES[error.code]
     assert type_.status == STATUS_OF_KIND[error.kind]
+    if error.code == "idempotency-key-in-use":
+        return Problem(type_, error.message, headers={"Retry-After": "1"})
+    if error.kind is Kind.MISUSED:
+        return Problem(type_, error.message, [FieldError(("header", "Idempotency-Key"), error.message, "key_reused")])
     return Problem(type_, error.message)
 
 

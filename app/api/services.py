@@ -21,8 +21,8 @@ from app.versioning import ApiVersion
 
 @dataclass(frozen=True)
 class Services:
-    """The parts of the running service. `cursor_key` signs what a version hands out to be brought back; `versions` are
-    those that are served, by name.
+    """The parts of the running service. `cursor_key` signs what a version hands out to be brought back, and
+    `idempotency_secret` seals the replies that are kept; `versions` are those that are served, by name.
     """
 
     database: Database
@@ -30,6 +30,7 @@ class Services:
     tokens: AccessTokens
     refresh_lifetime: timedelta
     cursor_key: bytes
+    idempotency_secret: bytes
     versions: Mapping[str, ApiVersion]
 
 

@@ -3,6 +3,17 @@
 from sqlalchemy.engine import Connection
 
 from app.db.database import Database, DatabaseUnavailable, masked
-from app.db.errors import Violation, is_unavailable, violation
+from app.db.errors import Violation, is_lock_timeout, is_unavailable, violation
+from app.db.retry import retried
 
-__all__ = ["Connection", "Database", "DatabaseUnavailable", "Violation", "is_unavailable", "masked", "violation"]
+__all__ = [
+    "Connection",
+    "Database",
+    "DatabaseUnavailable",
+    "Violation",
+    "is_lock_timeout",
+    "is_unavailable",
+    "masked",
+    "retried",
+    "violation",
+]

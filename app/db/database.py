@@ -1,5 +1,6 @@
 """One engine, two ways in: `read()` for looking, `write()` for changing."""
 
+import select
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -10,8 +11,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection, Engine, make_url
-from sqlalchemy.exc import DisconnectionError, IntegrityError, OperationalError
+from sqlalchemy.exc import DBAPIError, DisconnectionError, IntegrityError, OperationalError
 from sqlalchemy.orm import Session
+
+from app.db.errors import OutcomeUnknown
 
 _MIGRATION_LOCK_MILLISECONDS = 400
 _MIGRATION_LOCK = 0x74616E64656D  # "tandem"; any number will do that all of us use
@@ -68,6 +71,8 @@ class Database:
             event.listen(self.engine, "connect", self._note_file)
             event.listen(self.engine, "checkout", self._check_file)
             event.listen(self.engine, "begin", _begin_immediate)
+        else:
+            event.listen(self.engine, "checkout", _check_open)
 
     def _note_file(self, _connection: Any, record: Any) -> None:
         record.info["file"] = self._file()
@@ -103,9 +108,19 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Session]:
-        """A session in a transaction, committed when the block ends and rolled back when it raises."""
-        with Session(self.engine, expire_on_commit=False) as session, session.begin():
+        """A session in a transaction, committed when the block ends and rolled back when it raises.
+
+        OutcomeUnknown when the connection is lost while it commits. Requests write in functions that are `retried`.
+        """
+        with Session(self.engine, expire_on_commit=False) as session:
             yield session
+            session.flush()  # so that what fails hereafter is COMMIT itself
+            try:
+                session.commit()
+            except DBAPIError as error:
+                if error.connection_invalidated:
+                    raise OutcomeUnknown("the connection was lost during COMMIT") from error
+                raise
 
     @contextmanager
     def write_in_bulk(self) -> Iterator[Session]:
@@ -170,6 +185,18 @@ class Database:
     def close(self) -> None:
         """Close every pooled connection."""
         self.engine.dispose()
+
+
+def _check_open(connection: Any, _record: object, _proxy: object) -> None:
+    """Take a new connection for one that PostgreSQL has ended while it lay in the pool.
+
+    On a connection of which nothing is asked there is nothing to read but the server's farewell. To look costs 1 µs, to
+    ask (`pool_pre_ping`) would cost every request a round trip.
+    """
+    poll = select.poll()
+    poll.register(connection, select.POLLIN)
+    if poll.poll(0):
+        raise DisconnectionError
 
 
 def _configure_sqlite(connection: Any, _record: object) -> None:

@@ -19,6 +19,15 @@ _SQLITE_UNIQUE = ("SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY")
 _POSTGRES_UNAVAILABLE = ("08", "53", "57", "55P03", "40", "58", "25006")
 
 
+# What passes when the transaction is run again: serialization failures and deadlocks, and SQLite's lock.
+_POSTGRES_TRANSIENT = ("40001", "40P01")
+_SQLITE_TRANSIENT = ("BUSY", "LOCKED")
+
+
+class OutcomeUnknown(SQLAlchemyError):
+    """The connection was lost while it committed: the transaction may have happened, or not."""
+
+
 @dataclass(frozen=True)
 class Violation:
     """A constraint that a statement ran into. `constraint` is its name; SQLite names none for a foreign key."""
@@ -52,7 +61,7 @@ def violation(error: SQLAlchemyError) -> Violation | None:
 
 def is_unavailable(error: SQLAlchemyError) -> bool:
     """Whether the database, rather than the statement, is at fault: away, full, locked, or out of time."""
-    if isinstance(error, PoolTimeout):
+    if isinstance(error, PoolTimeout | OutcomeUnknown):
         return True
     if not isinstance(error, DBAPIError):
         return False
@@ -61,8 +70,27 @@ def is_unavailable(error: SQLAlchemyError) -> bool:
         if original.pgcode is None:  # the server said nothing: the connection broke or was never made
             return isinstance(original, psycopg2.OperationalError | psycopg2.InterfaceError | psycopg2.DatabaseError)
         return str(original.pgcode).startswith(_POSTGRES_UNAVAILABLE)
-    code = str(getattr(original, "sqlite_errorname", "")).removeprefix("SQLITE_")
-    return code.startswith(_SQLITE_UNAVAILABLE)
+    return _sqlite_code(error).startswith(_SQLITE_UNAVAILABLE)
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether a transaction that failed so has changed nothing, and may succeed when it is run again at once.
+
+    It met another one (a deadlock, a serialization failure, SQLite's lock), or its connection broke before COMMIT. Not
+    so when it has waited for a row as long as is allowed, or when the database is away.
+    """
+    if not isinstance(error, DBAPIError):
+        return False
+    state = getattr(error.orig, "pgcode", None)
+    return (
+        error.connection_invalidated
+        or state in _POSTGRES_TRANSIENT
+        or _sqlite_code(error).startswith(_SQLITE_TRANSIENT)
+    )
+
+
+def _sqlite_code(error: DBAPIError) -> str:
+    return str(getattr(error.orig, "sqlite_errorname", "")).removeprefix("SQLITE_")
 
 
 def is_lock_timeout(error: SQLAlchemyError) -> bool:

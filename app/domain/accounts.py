@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from anyio.to_thread import run_sync
+from sqlalchemy.orm import Session
 
-from app.db import Database
+from app.db import Database, retried
 from app.domain import errors, sessions, users
 from app.domain.passwords import PasswordHasher
 from app.domain.sessions import Login
@@ -17,16 +18,26 @@ from app.domain.users import Credentials, UserView
 
 
 @dataclass(frozen=True)
+class Verified:
+    """Whose password it was, by which hash, and the hash to store where that one is outdated."""
+
+    user_id: int
+    password_hash: str | None
+    new_hash: str | None
+
+
+@dataclass(frozen=True)
 class Accounts:
     database: Database
     hasher: PasswordHasher
 
-    async def sign_up(self, *, email: str, password: str, display_name: str | None = None) -> UserView:
+    async def sign_up(self, *, email: str, password: str) -> UserView:
         """DomainError CONFLICT `email-taken`."""
 
+        @retried
         def create(password_hash: str) -> UserView:
             with self.database.write() as session:
-                return users.create(session, email=email, password_hash=password_hash, display_name=display_name)
+                return users.create(session, email=email, password_hash=password_hash)
 
         return await run_sync(create, await self.hasher.hash(password))
 
@@ -40,7 +51,18 @@ class Accounts:
         client_id: str | None = None,
         administrators_only: bool = False,
     ) -> Login:
-        """Begin a session of this `lifetime`, with a refresh token if wanted.
+        """Begin a session of this `lifetime`, with a refresh token if wanted. DomainError as `verify`."""
+        verified = await self.verify(email=email, password=password, administrators_only=administrators_only)
+
+        @retried
+        def begin() -> Login:
+            with self.database.write() as session:
+                return self.begin(session, verified, lifetime, refreshable=refreshable, client_id=client_id)
+
+        return await run_sync(begin)
+
+    async def verify(self, *, email: str, password: str, administrators_only: bool = False) -> Verified:
+        """Who may log in with this password.
 
         DomainError FORBIDDEN `invalid-credentials`: the same, and after the same time, for an unknown e-mail, a
         wrong password, an account without one, and whoever is no administrator where only they may.
@@ -53,19 +75,27 @@ class Accounts:
                     return None
                 return known
 
-        def begin(user_id: int, verified_hash: str | None, new_hash: str | None) -> Login:
-            with self.database.write() as session:
-                if users.lock_password_hash(session, user_id) != verified_hash:
-                    raise errors.invalid_credentials()  # changed, or the account deleted, while this one was hashing
-                if new_hash is not None:
-                    users.set_password_hash(session, user_id, new_hash)
-                return sessions.begin(session, user_id, lifetime, refreshable=refreshable, client_id=client_id)
-
         found = await run_sync(look_up)
         fits, new_hash = await self.hasher.verify(password, found.password_hash if found else None)
         if found is None or not fits:
             raise errors.invalid_credentials()
-        return await run_sync(begin, found.user_id, found.password_hash, new_hash)
+        return Verified(found.user_id, found.password_hash, new_hash)
+
+    @staticmethod
+    def begin(
+        session: Session,
+        verified: Verified,
+        lifetime: timedelta,
+        *,
+        refreshable: bool = False,
+        client_id: str | None = None,
+    ) -> Login:
+        """Begin the session of somebody who was verified. DomainError as `verify`, when that holds no more."""
+        if users.lock_password_hash(session, verified.user_id) != verified.password_hash:
+            raise errors.invalid_credentials()  # changed, or the account deleted, while this one was hashing
+        if verified.new_hash is not None:
+            users.set_password_hash(session, verified.user_id, verified.new_hash)
+        return sessions.begin(session, verified.user_id, lifetime, refreshable=refreshable, client_id=client_id)
 
     async def change_password(self, claims: Claims, *, current: str, new: str) -> None:
         """Set a new password and end every token of the account but this one.
@@ -77,6 +107,7 @@ class Accounts:
             with self.database.read() as connection:
                 return users.credentials_of(connection, sessions.authenticate(connection, claims))
 
+        @retried
         def store(password_hash: str) -> None:
             with self.database.write() as session:
                 current_hash = users.lock_password_hash(session, claims.user_id)

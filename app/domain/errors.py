@@ -12,6 +12,7 @@ class Kind(Enum):
     CONFLICT = auto()  # contradicts what is already there
     CHANGED = auto()  # is not any more what the caller has seen
     INVALID = auto()  # cannot be meant
+    MISUSED = auto()  # well-formed, and contradicts what was sent before
 
 
 class DomainError(Exception):
@@ -55,6 +56,18 @@ def not_the_owner() -> DomainError:
 def precondition_failed() -> DomainError:
     return DomainError(
         Kind.CHANGED, "precondition-failed", "If-Match names no current ETag: read it again, then change what you see"
+    )
+
+
+def idempotency_key_in_use() -> DomainError:
+    return DomainError(
+        Kind.CONFLICT, "idempotency-key-in-use", "The first request with this Idempotency-Key is still being worked on"
+    )
+
+
+def idempotency_key_reused() -> DomainError:
+    return DomainError(
+        Kind.MISUSED, "idempotency-key-reused", "This Idempotency-Key was sent with another request; use a new one"
     )
 
 

@@ -2,7 +2,18 @@
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, Computed, ForeignKey, Index, MetaData, SmallInteger, String, Text, text
+from sqlalchemy import (
+    CheckConstraint,
+    Computed,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    String,
+    Text,
+    text,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from app.db.types import Id, OrderedString, OrderedText, UtcDateTime
@@ -131,6 +142,16 @@ class Vote(Base):
     )
 
 
+class IdempotencyKey(Base):
+    """That a request was done, and how it was answered, for whoever sends it again."""
+
+    __tablename__ = "idempotency_keys"
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)  # hash of account, operation and key
+    reply: Mapped[bytes | None] = mapped_column(LargeBinary)  # sealed; None until the request is done
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+
+
 users = User.metadata.tables["users"]
 sessions = User.metadata.tables["sessions"]
 refresh_tokens = User.metadata.tables["refresh_tokens"]
@@ -138,3 +159,4 @@ posts = User.metadata.tables["posts"]
 tags = User.metadata.tables["tags"]
 post_tags = User.metadata.tables["post_tags"]
 votes = User.metadata.tables["votes"]
+idempotency_keys = User.metadata.tables["idempotency_keys"]

@@ -12,6 +12,7 @@ from starlette.responses import RedirectResponse, Response
 
 from app.adoption import plan
 from app.adoption.plan import State, Window
+from app.db import retried
 from app.domain.clock import now
 from app.domain.fields import Text
 from app.portal.parts import Here, Portal
@@ -99,6 +100,7 @@ async def resume_brownouts(who: Acting, here: Here) -> Response:
 async def _change(
     here: Portal, who: Administrator, done: str, change: Callable[[Any], object], **facts: int
 ) -> Response:
+    @retried
     def write() -> object:
         with here.services.database.write() as session:
             return change(session)

@@ -15,6 +15,7 @@ from fastapi import APIRouter, Depends, Form, Request
 from pydantic import BaseModel, Field
 from starlette.responses import RedirectResponse, Response
 
+from app.db import retried
 from app.domain import sessions, users
 from app.domain.errors import DomainError, Kind
 from app.domain.fields import Text
@@ -155,6 +156,7 @@ async def sign_in(form: Annotated[Credentials, Form()], here: Here) -> Response:
 async def sign_out(who: Acting, here: Here) -> Response:
     """End the session, and with it the cookie."""
 
+    @retried
     def end() -> None:
         with here.services.database.write() as session:
             sessions.end(session, who.claims.session_id)

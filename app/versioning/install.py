@@ -31,7 +31,7 @@ from app.versioning.version import ApiVersion
 # What a browser's script may read beside the body.
 _EXPOSED_HEADERS = (
     *("X-Request-ID", "Server-Timing", "Location", "Link", "ETag", "Retry-After", "WWW-Authenticate"),
-    *("API-Version", "Deprecation", "Sunset", "Brownout"),
+    *("API-Version", "Deprecation", "Sunset", "Brownout", "Idempotent-Replayed"),
 )
 
 
@@ -227,7 +227,9 @@ def _add_middleware(
             allow_origins=installation.cors_origins,
             allow_credentials=installation.cors_allow_credentials,
             allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
-            allow_headers=["Authorization", "Content-Type", "If-Match", "If-None-Match", "X-Request-ID"],
+            allow_headers=[
+                *("Authorization", "Content-Type", "If-Match", "If-None-Match", "Idempotency-Key", "X-Request-ID"),
+            ],
             expose_headers=_EXPOSED_HEADERS,
         )
     app.add_middleware(

@@ -28,6 +28,13 @@ _DESCRIPTIONS = {
     503: "The service cannot answer just now; try again.",
 }
 
+_KEY_IN_USE = "The first request with this Idempotency-Key is still being worked on."
+_REPLAYED: dict[str, Any] = {
+    "description": "That this is the reply to the first request with this Idempotency-Key, sent again.",
+    "required": False,
+    "schema": {"type": "string", "const": "true"},
+}
+
 
 def refusals(*statuses: int, **described: str) -> dict[int | str, dict[str, Any]]:
     """The `responses` of a route: statuses with their usual description, or with one given as `status_404="…"`."""
@@ -141,6 +148,10 @@ def _complete(operation: dict[str, Any], version: ApiVersion) -> None:
         expected.add(422)
     if "requestBody" in operation:
         expected.add(413)
+    if any(parameter["name"].lower() == "idempotency-key" for parameter in operation.get("parameters", ())):
+        responses.setdefault("409", {"description": _KEY_IN_USE})
+        for status in (status for status in responses if status.startswith("2")):
+            responses[status].setdefault("headers", {})["Idempotent-Replayed"] = _REPLAYED
     for status in expected:
         responses.setdefault(str(status), {"description": _DESCRIPTIONS[status]})
     for status, response in responses.items():

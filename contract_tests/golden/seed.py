@@ -31,7 +31,7 @@ PASSWORD = "correct horse"
 # follow from the body.
 HEADERS = (
     *("allow", "cache-control", "connection", "content-encoding", "content-type", "etag", "link", "location"),
-    *("pragma", "retry-after", "vary", "www-authenticate", "x-request-id"),
+    *("idempotent-replayed", "pragma", "retry-after", "vary", "www-authenticate", "x-request-id"),
     *("api-version", "brownout", "deprecation", "sunset"),
     *("content-security-policy", "referrer-policy", "x-content-type-options", "x-frame-options"),
 )

@@ -12,6 +12,7 @@ from app.api.services import Db
 from app.api.v1.auth import Caller
 from app.api.v1.paging import Limit, Skip
 from app.api.v1.users import User
+from app.db import retried
 from app.domain import posts, sessions
 from app.domain.fields import Text
 from app.domain.posts import PostChanges, PostFilter, PostView
@@ -95,6 +96,7 @@ def list_posts(
 
 
 @router.post("", status_code=201, response_model=Post, responses=refusals(401))
+@retried
 def create_post(body: PostWrite, caller: Caller, db: Db) -> Reply[Post]:
     """Write a post."""
     with db.write() as session:
@@ -126,6 +128,7 @@ def update_post(post_id: IdInUrl, body: PostPatch, caller: Caller, expected: IfM
 
 
 @router.delete("/{post_id}", status_code=204, responses=refusals(401, 403, 404))
+@retried
 def delete_post(post_id: IdInUrl, caller: Caller, expected: IfMatch, db: Db) -> Response:
     """Delete one's own post."""
     with db.write() as session:
@@ -133,6 +136,7 @@ def delete_post(post_id: IdInUrl, caller: Caller, expected: IfMatch, db: Db) -> 
     return Response(status_code=204)
 
 
+@retried
 def _change(post_id: int, changes: PostChanges, caller: Caller, expected: IfMatch, db: Db) -> Reply[Post]:
     with db.write() as session:
         editor = sessions.authenticate(session.connection(), caller)

@@ -8,6 +8,7 @@ from pydantic import BaseModel, BeforeValidator, Field
 from app.api.fields import Id
 from app.api.services import Db
 from app.api.v1.auth import Caller
+from app.db import retried
 from app.domain import sessions, votes
 from app.domain.fields import only_integers
 from app.versioning import Reply
@@ -35,6 +36,7 @@ class VoteResult(BaseModel):
         401, status_404="No such post, or no vote to take back.", status_409="You have already voted for this post."
     ),
 )
+@retried
 def vote(body: Vote, request: Request, caller: Caller, db: Db) -> Reply[VoteResult]:
     """Vote for a post, or take the vote back."""
     request.state.successor = f"/v2/posts/{body.post_id}/vote"

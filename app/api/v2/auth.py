@@ -12,7 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
+from app.api.idempotency import Once, OnceOnly
 from app.api.services import Core, Services, registered_client, verified_claims
+from app.db import retried
 from app.domain import sessions
 from app.domain.errors import DomainError, Kind
 from app.domain.sessions import Login
@@ -113,85 +115,103 @@ _REVOKE = {"token": "$response.body#/access_token"}
         log_out=link("revoke_token", "The end of the session.", body=_REVOKE),
     ),
 )
-async def create_token(request: Request, core: Core) -> Response:
+async def create_token(request: Request, once: OnceOnly, core: Core) -> Response:
     """Exchange a password, or a refresh token, for an access token and the next refresh token.
 
-    A refresh token is good for one exchange. Using it again ends the whole session: somebody has stolen it.
+    A refresh token is good for one exchange. Using it again ends the whole session: somebody has stolen it. With an
+    Idempotency-Key, who lost the reply sends the same again and gets the same tokens.
     """
     form = await _read_form(request, "grant_type", "username", "password", "refresh_token", "client_id")
     match form.get("grant_type"):
         case "password":
-            return await _password_grant(form, core, request)
+            return await _password_grant(form, once, core, request)
         case "refresh_token":
-            return await _refresh_grant(form, core, request)
+            return await _refresh_grant(form, once, core, request)
         case None:
             return _refuse("invalid_request", "Send a form with grant_type, each parameter once")
     return _refuse("unsupported_grant_type", "grant_type is password or refresh_token")
 
 
-async def _password_grant(form: dict[str, str], core: Services, request: Request) -> Response:
+async def _password_grant(form: dict[str, str], once: Once, core: Services, request: Request) -> Response:
     email, password = form.get("username"), form.get("password")
     if not email or not password or len(password) > 1024:
         return _refuse("invalid_request", "Send username and password; a password has at most 1024 characters")
+    client_id = await registered_client(request, form.get("client_id"))
     try:
-        login = await core.accounts.log_in(
-            email=email,
-            password=password,
-            lifetime=core.refresh_lifetime,
-            refreshable=True,
-            client_id=await registered_client(request, form.get("client_id")),
-        )
+        verified = await core.accounts.verify(email=email, password=password)  # whatever the key: see create_user
+
+        @retried
+        def begin() -> Response:
+            with core.database.write() as session:
+                if (replayed := once.claim(session, None)) is not None:
+                    return replayed
+                login = core.accounts.begin(
+                    session, verified, core.refresh_lifetime, refreshable=True, client_id=client_id
+                )
+                return once.keep(session, None, _token_pair(login, core))
+
+        reply = await run_in_threadpool(begin)
     except DomainError as error:
         if error.kind is not Kind.FORBIDDEN:
             raise
         return _refuse("invalid_grant", "The e-mail or the password is wrong")
-    request.state.client_id = login.client_id  # not before: whoever fails to log in is not known to be that client
-    return _token_pair(login, core)
+    request.state.client_id = client_id  # not before: whoever fails to log in is not known to be that client
+    return reply
 
 
-async def _refresh_grant(form: dict[str, str], core: Services, request: Request) -> Response:
+async def _refresh_grant(form: dict[str, str], once: Once, core: Services, request: Request) -> Response:
     token = form.get("refresh_token")
     if not token:
         return _refuse("invalid_request", "Send refresh_token")
 
-    def exchange() -> Login | None:
+    @retried
+    def exchange() -> Response:
+        refusal = _refuse("invalid_grant", "The refresh token is unknown, expired or used")
         with core.database.read() as connection:
             session_id = sessions.session_of_refresh_token(connection, token)
         if session_id is None:
-            return None  # known before a write waits for its turn: anybody can send nonsense
+            return refusal  # known before a write waits for its turn: anybody can send nonsense
         with core.database.write() as session:
-            return sessions.refresh(session, session_id, token, core.refresh_lifetime)
+            if (replayed := once.claim(session, None)) is not None:
+                return replayed
+            refreshed = sessions.refresh(session, session_id, token, core.refresh_lifetime)
+            if refreshed is None:
+                return refusal
+            request.state.client_id = refreshed.client_id
+            return once.keep(session, None, _token_pair(refreshed, core))
 
-    refreshed = await run_in_threadpool(exchange)
-    if refreshed is None:
-        return _refuse("invalid_grant", "The refresh token is unknown, expired or used")
-    request.state.client_id = refreshed.client_id
-    return _token_pair(refreshed, core)
+    return await run_in_threadpool(exchange)
 
 
 @router.post(
     "/revoke", status_code=200, response_class=Response, responses=_OAUTH_REFUSAL, openapi_extra=_form(_REVOCATION)
 )
-async def revoke_token(request: Request, core: Core) -> Response:
+async def revoke_token(request: Request, once: OnceOnly, core: Core) -> Response:
     """End the session a token belongs to (RFC 7009): logging out. A token that is not good any more is no error."""
     token = (await _read_form(request, "token")).get("token")
     if not token:
         return _refuse("invalid_request", "Send a form with token, each parameter once")
 
-    def end() -> None:
+    @retried
+    def end() -> Response:
         with core.database.read() as connection:
+            if (replayed := once.stored(connection, None)) is not None:
+                return replayed
             try:
                 claims = core.tokens.verify(token)
                 sessions.authenticate(connection, claims)
                 session_id: str | None = claims.session_id
             except DomainError:  # no access token, or one that ended before
                 session_id = sessions.session_of_refresh_token(connection, token)
-        if session_id is not None:
-            with core.database.write() as session:
-                sessions.end(session, session_id)
+        if session_id is None:
+            return Response(status_code=200)
+        with core.database.write() as session:
+            if (replayed := once.claim(session, None)) is not None:
+                return replayed
+            sessions.end(session, session_id)
+            return once.keep(session, None, Response(status_code=200))
 
-    await run_in_threadpool(end)
-    return Response(status_code=200)
+    return await run_in_threadpool(end)
 
 
 async def _read_form(request: Request, *names: str) -> dict[str, str]:

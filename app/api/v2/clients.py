@@ -11,10 +11,12 @@ from app.adoption import clients, ledger
 from app.adoption.clients import ID_PATTERN, ClientChanges, ClientView
 from app.adoption.ledger import Seen
 from app.api.fields import Id
+from app.api.idempotency import OnceOnly
 from app.api.services import Core, Db, Services
 from app.api.v2.auth import Caller
 from app.api.v2.media import JSON, MERGE_PATCH
 from app.api.v2.paging import Page, PageQuery, read_page
+from app.db import retried
 from app.domain import sessions, users
 from app.domain.clock import now
 from app.domain.fields import Text
@@ -135,14 +137,24 @@ def list_clients(
     response_model=RegisteredClient,
     responses={
         **response_headers(201, Location="The path of the new client."),
-        **refusals(401, 403, 415, status_404="There is no such owner.", status_409="The id is taken."),
+        **refusals(
+            401,
+            403,
+            415,
+            status_404="There is no such owner.",
+            status_409="The id is taken, or the Idempotency-Key in use.",
+        ),
     },
     dependencies=[Depends(JSON)],
 )
-def register_client(body: ClientCreate, caller: Caller, core: Core, db: Db) -> Reply[RegisteredClient]:
+@retried
+def register_client(body: ClientCreate, caller: Caller, once: OnceOnly, core: Core, db: Db) -> Reply[RegisteredClient]:
     """Register a client, for administrators. A login that names it gives tokens that name it."""
     with db.write() as session:
-        users.require_administrator(session.connection(), sessions.authenticate(session.connection(), caller))
+        administrator = sessions.authenticate(session.connection(), caller)
+        users.require_administrator(session.connection(), administrator)
+        if (replayed := once.claim(session, administrator)) is not None:
+            return replayed
         _check_version(body.pinned_version, core)
         client = clients.register(
             session,
@@ -152,7 +164,8 @@ def register_client(body: ClientCreate, caller: Caller, core: Core, db: Db) -> R
             pinned_version=body.pinned_version,
             owner_id=body.owner_id,
         )
-    return Reply(RegisteredClient.of(client, None), 201, {"Location": f"/v2/clients/{client.id}"})
+        reply = Reply(RegisteredClient.of(client, None), 201, {"Location": f"/v2/clients/{client.id}"})
+        return once.keep(session, administrator, reply)
 
 
 @router.get("/{client_id}", response_model=RegisteredClient, responses=refusals(401, 404))
@@ -172,6 +185,7 @@ def get_client(client_id: ClientId, caller: Caller, db: Db) -> Reply[RegisteredC
     dependencies=[Depends(MERGE_PATCH)],
     openapi_extra=merge_patch_body("ClientPatch"),
 )
+@retried
 def update_client(
     client_id: ClientId, body: ClientPatch, caller: Caller, core: Core, db: Db
 ) -> Reply[RegisteredClient]:
@@ -187,6 +201,7 @@ def update_client(
 
 
 @router.delete("/{client_id}", status_code=204, responses=refusals(401, 403, 404))
+@retried
 def remove_client(client_id: ClientId, caller: Caller, db: Db) -> Response:
     """Take a client off the register, for administrators. What it has called stays counted."""
     with db.write() as session:

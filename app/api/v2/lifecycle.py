@@ -13,6 +13,7 @@ from app.api.services import Core, Db, Services
 from app.api.v2.auth import Caller
 from app.api.v2.clients import ClientId
 from app.api.v2.media import JSON
+from app.db import retried
 from app.domain import sessions, users
 from app.domain.errors import DomainError, Kind
 from app.domain.fields import Moment, Text
@@ -153,6 +154,7 @@ def get_consent(client_id: ClientId, version: VersionName, caller: Caller, db: D
     responses=refusals(401, 404, 415, status_409="The version does not end at that time."),
     dependencies=[Depends(JSON)],
 )
+@retried
 def put_consent(
     client_id: ClientId, version: VersionName, body: ConsentGive, caller: Caller, core: Core, db: Db
 ) -> Reply[Consent]:

@@ -18,10 +18,12 @@ from app.api.conditional import (
     tag_of_post,
 )
 from app.api.fields import FlagInUrl, IdInUrl
+from app.api.idempotency import OnceOnly
 from app.api.services import Core, Db
 from app.api.v2.auth import TOKEN_IS_OPTIONAL, Caller, CallerIfAny
 from app.api.v2.media import JSON, MERGE_PATCH
 from app.api.v2.paging import Page, PageQuery, next_page, read_page
+from app.db import retried
 from app.domain import errors, posts, sessions
 from app.domain.fields import Moment, TagName, Text
 from app.domain.posts import PostChanges, PostFilter, PostView
@@ -174,14 +176,18 @@ def list_posts(
     responses={**response_headers(201, Location="The path of the new post.", ETag=TAG), **refusals(401, 415)},
     dependencies=[Depends(JSON)],
 )
-def create_post(body: PostWrite, caller: Caller, db: Db) -> Reply[Post]:
+@retried
+def create_post(body: PostWrite, caller: Caller, once: OnceOnly, db: Db) -> Reply[Post]:
     """Write a post."""
     with db.write() as session:
         author = sessions.authenticate(session.connection(), caller)
+        if (replayed := once.claim(session, author)) is not None:
+            return replayed
         post = posts.create(
             session, author, title=body.title, content=body.content, published=body.published, tags=body.tags
         )
-    return Reply(Post.of(post, author), 201, {"Location": f"/v2/posts/{post.id}", **_tag(post, author)})
+        headers = {"Location": f"/v2/posts/{post.id}", **_tag(post, author)}
+        return once.keep(session, author, Reply(Post.of(post, author), 201, headers))
 
 
 @router.get(
@@ -227,6 +233,7 @@ def update_post(post_id: IdInUrl, body: PostPatch, caller: Caller, expected: IfM
 
 
 @router.delete("/{post_id}", status_code=204, responses=refusals(401, 403, 404, 412), openapi_extra=IF_MATCH)
+@retried
 def delete_post(post_id: IdInUrl, caller: Caller, expected: IfMatch, db: Db) -> Response:
     """Delete one's own post."""
     with db.write() as session:
@@ -234,6 +241,7 @@ def delete_post(post_id: IdInUrl, caller: Caller, expected: IfMatch, db: Db) -> 
     return Response(status_code=204)
 
 
+@retried
 def _change(post_id: int, changes: PostChanges, caller: Caller, expected: IfMatch, db: Db) -> Reply[Post]:
     with db.write() as session:
         editor = sessions.authenticate(session.connection(), caller)

@@ -5,6 +5,7 @@ from typing import Annotated, Self, cast
 
 from fastapi import APIRouter, Depends, Response
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.concurrency import run_in_threadpool
 
 from app.api.conditional import (
     FOR_ANYBODY,
@@ -17,9 +18,11 @@ from app.api.conditional import (
     tag_of_user,
 )
 from app.api.fields import IdInUrl
+from app.api.idempotency import OnceOnly
 from app.api.services import Core, Db
 from app.api.v2.auth import Caller
 from app.api.v2.media import JSON, MERGE_PATCH
+from app.db import retried
 from app.domain import sessions, users
 from app.domain.fields import DisplayName, Email, Password, Text
 from app.domain.users import ProfileChanges, UserView
@@ -114,17 +117,27 @@ class Account(User):
     response_model=Account,
     responses={
         **response_headers(201, Location="The path of the new user."),
-        **refusals(415, status_409="An account with this e-mail exists."),
+        **refusals(415, status_409="An account with this e-mail exists, or the Idempotency-Key is in use."),
     },
     dependencies=[Depends(JSON)],
     openapi_extra=links(
         201, seen_by_others=_SEEN_BY_OTHERS, log_in=link("create_token", "Tokens for the new user.", body=_LOG_IN)
     ),
 )
-async def create_user(body: AccountCreate, core: Core) -> Reply[Account]:
+async def create_user(body: AccountCreate, once: OnceOnly, core: Core) -> Reply[Account]:
     """Sign up. The e-mail is unique without regard to case."""
-    user = await core.accounts.sign_up(email=body.email, password=body.password, display_name=body.display_name)
-    return Reply(Account.of(user), 201, {"Location": f"/v2/users/{user.id}"})
+    # Also where the key is known: who guesses keys must not try passwords against them for less than a login costs.
+    password_hash = await core.accounts.hasher.hash(body.password)
+
+    @retried
+    def create() -> Reply[Account]:
+        with core.database.write() as session:
+            if (replayed := once.claim(session, None)) is not None:
+                return replayed
+            user = users.create(session, email=body.email, password_hash=password_hash, display_name=body.display_name)
+            return once.keep(session, None, Reply(Account.of(user), 201, {"Location": f"/v2/users/{user.id}"}))
+
+    return await run_in_threadpool(create)
 
 
 @router.get(
@@ -147,6 +160,7 @@ def get_account(caller: Caller, db: Db) -> Reply[Account]:
     dependencies=[Depends(MERGE_PATCH)],
     openapi_extra=IF_MATCH | merge_patch_body("AccountPatch") | links(200, seen_by_others=_SEEN_BY_OTHERS),
 )
+@retried
 def update_account(body: AccountPatch, caller: Caller, expected: IfMatch, db: Db) -> Reply[Account]:
     """Change the given fields of one's own profile."""
     with db.write() as session:
@@ -157,6 +171,7 @@ def update_account(body: AccountPatch, caller: Caller, expected: IfMatch, db: Db
 
 
 @router.delete("/me", status_code=204, responses=refusals(401, 412), openapi_extra=IF_MATCH)
+@retried
 def delete_account(caller: Caller, expected: IfMatch, db: Db) -> Response:
     """Delete one's own account, with its posts and votes."""
     with db.write() as session:

@@ -10,6 +10,7 @@ from app.api.services import Db
 from app.api.v2.auth import Caller
 from app.api.v2.media import JSON
 from app.api.v2.posts import Votes
+from app.db import retried
 from app.domain import sessions, votes
 from app.domain.fields import VoteValue
 from app.versioning import Reply
@@ -38,6 +39,7 @@ class VoteResult(BaseModel):
     dependencies=[Depends(JSON)],
     openapi_extra=links(200, post=link("get_post", "What was voted on.", post_id="$request.path.post_id")),
 )
+@retried
 def put_vote(post_id: IdInUrl, body: Vote, caller: Caller, db: Db) -> Reply[VoteResult]:
     """Vote a post up (1) or down (-1). Sent again it changes nothing."""
     with db.write() as session:
@@ -47,6 +49,7 @@ def put_vote(post_id: IdInUrl, body: Vote, caller: Caller, db: Db) -> Reply[Vote
 
 
 @router.delete("", status_code=204, responses=refusals(401, 404))
+@retried
 def delete_vote(post_id: IdInUrl, caller: Caller, db: Db) -> Response:
     """Take one's vote back. Sent again it changes nothing."""
     with db.write() as session:

@@ -12,9 +12,11 @@ from app.versioning.contract.values import written
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 STYLES = {"path": "simple", "header": "simple", "query": "form", "cookie": "form"}
 IGNORED_HEADERS = {"accept", "content-type", "authorization"}  # OpenAPI says that parameters of these names are ignored
-# What HTTP itself answers to these request headers and to no other request (RFC 9110, sections 13.1, 15.4.5, 15.5.13).
+# What these request headers, which ask for it, may be answered with and were not before: no old request has them
+# (RFC 9110, sections 13.1, 15.4.5, 15.5.13; draft-ietf-httpapi-idempotency-key-header-07, section 2.7).
 CONDITIONAL = {
     "304": {"if-none-match", "if-modified-since"},
+    "409": {"idempotency-key"},
     "412": {"if-match", "if-none-match", "if-unmodified-since"},
 }
 SCALARS = frozenset({"null", "boolean", "integer", "number", "string"})

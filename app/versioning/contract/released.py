@@ -158,7 +158,7 @@ def source_of(version: ApiVersion, pointer: str) -> str | None:
         for context in iter_route_contexts(version.router.routes):
             methods = {method.lower() for method in context.methods or ()}
             if f"{version.prefix}{context.path}" == path and found["method"] in methods and context.endpoint:
-                return _line_of(context.endpoint, None)
+                return _line_of(inspect.unwrap(context.endpoint), None)  # decorators are of other files
     return None
 
 

@@ -1,6 +1,6 @@
 """What is recorded of version 2."""
 
-from contract_tests.golden.v2 import across, auth, clients, failures, lifecycle, lists, posts, users, votes
+from contract_tests.golden.v2 import across, auth, clients, failures, idempotency, lifecycle, lists, posts, users, votes
 
 SCENARIOS = {
     **users.SCENARIOS,
@@ -11,5 +11,6 @@ SCENARIOS = {
     **clients.SCENARIOS,
     **lifecycle.SCENARIOS,
     **across.SCENARIOS,
+    **idempotency.SCENARIOS,
     **failures.SCENARIOS,
 }

@@ -1,0 +1,32 @@
+"""Running a transaction again that met another one, or whose connection broke."""
+
+import structlog
+from tenacity import RetryCallState, retry, retry_if_exception, stop_after_attempt, stop_before_delay
+from tenacity import wait_random_exponential as random_exponential
+
+from app.db.errors import is_transient
+
+_ATTEMPTS = 10
+_SECONDS = 2.0  # with the longest wait for a lock after it, well within what a request may take
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.4  # seconds; the pauses are random, so that two that met do not meet again
+
+log = structlog.stdlib.get_logger("tandem")
+
+
+def _note(state: RetryCallState) -> None:
+    error = state.outcome and state.outcome.exception()
+    log.info(
+        "transaction tried again", attempt=state.attempt_number, reason=str(getattr(error, "orig", "")).split("\n")[0]
+    )
+
+
+# Decorates the function of a request that holds the block `with db.write()`: the whole of it is run again, up to ten
+# times within two seconds, when a transient error ends it (see `is_transient`); then the error is raised. So it must
+# change nothing but the database. A lost COMMIT is never run again: nobody knows whether it happened.
+retried = retry(
+    retry=retry_if_exception(is_transient),
+    stop=stop_after_attempt(_ATTEMPTS) | stop_before_delay(_SECONDS),
+    wait=random_exponential(multiplier=_FIRST_PAUSE, max=_LONGEST_PAUSE),
+    before_sleep=_note,
+    reraise=True,
+)

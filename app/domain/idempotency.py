@@ -1,0 +1,101 @@
+"""Requests that are sent again and done once, by the key that they bear.
+
+What `Idempotency-Key` means: draft-ietf-httpapi-idempotency-key-header-07. The row is written in the transaction of the
+work, so it is there when, and only when, the work is: no crash comes between the two.
+"""
+
+import base64
+import hashlib
+import hmac
+from dataclasses import dataclass
+from datetime import timedelta
+
+from cryptography.fernet import Fernet, InvalidToken
+from sqlalchemy import bindparam, delete, or_, select, update
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from app.db import is_lock_timeout
+from app.db.types import insert
+from app.domain import errors
+from app.domain.clock import now
+from app.domain.models import idempotency_keys as keys
+
+KEPT = timedelta(hours=24)
+_CLEARED_AT_ONCE = 10
+
+_REPLY = select(keys.c.reply).where(keys.c.id == bindparam("key_id"), keys.c.expires_at > bindparam("moment"))
+# Those that others are clearing away are left to them.
+_SOME_EXPIRED = (
+    select(keys.c.id)
+    .where(keys.c.expires_at <= bindparam("moment"))
+    .order_by(keys.c.expires_at)
+    .limit(_CLEARED_AT_ONCE)
+    .with_for_update(skip_locked=True)
+)
+_CLEAR = delete(keys).where(keys.c.id.in_(_SOME_EXPIRED))
+
+
+@dataclass(frozen=True)
+class KeyedRequest:
+    """A request with a key. `operation` is what is asked for, `body` all that was sent with it.
+
+    An account's keys are its own; None stands for whoever has none. The reply is kept sealed with `secret` and with the
+    request itself: only who sends the same again can have it opened, and whoever reads the table learns nothing.
+    """
+
+    operation: str
+    key: str
+    body: bytes
+    secret: bytes
+
+    def stored(self, connection: Connection, account: int | None) -> bytes | None:
+        """The reply to the request when it was done before. DomainError MISUSED when another one had the key."""
+        values = {"key_id": self._id(account), "moment": now()}
+        sealed = connection.execute(_REPLY, values).scalar()
+        if sealed is None:
+            return None
+        try:
+            return self._seal(account).decrypt(sealed)
+        except InvalidToken:
+            raise errors.idempotency_key_reused() from None
+
+    def claim(self, session: Session, account: int | None) -> bytes | None:
+        """Let nobody else do the request until the transaction ends; or the reply, when it was done before.
+
+        Whoever comes meanwhile waits here. DomainError MISUSED as in `stored`; CONFLICT when the first request took
+        longer than a transaction waits for a lock. What was claimed and not kept may be claimed again.
+        """
+        connection, moment = session.connection(), now()
+        claim = insert(connection, keys).values(id=self._id(account), expires_at=moment + KEPT)
+        free = or_(keys.c.reply.is_(None), keys.c.expires_at <= moment)
+        claim = claim.on_conflict_do_update(
+            index_elements=[keys.c.id], set_={"reply": None, "expires_at": claim.excluded.expires_at}, where=free
+        )
+        try:
+            claimed = connection.execute(claim.returning(keys.c.id)).first()
+        except OperationalError as error:
+            if is_lock_timeout(error):
+                raise errors.idempotency_key_in_use() from None
+            raise
+        if claimed is not None:
+            connection.execute(_CLEAR, {"moment": moment})
+            return None
+        reply = self.stored(connection, account)
+        if reply is None:  # it has expired in this very moment
+            raise errors.idempotency_key_in_use()
+        return reply
+
+    def keep(self, session: Session, account: int | None, reply: bytes) -> None:
+        """Keep the reply to a request that was claimed, for 24 hours from the claim."""
+        sealed = self._seal(account).encrypt(reply)
+        session.execute(update(keys).where(keys.c.id == self._id(account)).values(reply=sealed))
+
+    def _id(self, account: int | None) -> str:
+        name = f"{'' if account is None else account}\n{self.operation}\n{self.key}"
+        return hashlib.sha256(name.encode()).hexdigest()
+
+    def _seal(self, account: int | None) -> Fernet:
+        key = hmac.digest(self.secret, self._id(account).encode() + self.body, hashlib.sha256)
+        return Fernet(base64.urlsafe_b64encode(key))
