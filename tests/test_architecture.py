@@ -37,6 +37,22 @@ def test_modules_say_what_they_are_for_and_stay_short(path):
     assert source.count("\n") <= LONGEST_MODULE
 
 
+def test_requests_that_write_are_tried_again():
+    """Whatever writes for a request is decorated with `retried`: no transaction that met another is an error."""
+    found = 0
+    for path in SOURCES:
+        nodes = list(ast.walk(ast.parse(path.read_text())))
+        functions = [node for node in nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+        for block in nodes:
+            items = [ast.unparse(item) for item in block.items] if isinstance(block, ast.With) else []
+            if {"api", "portal", "domain"} & set(path.parts) and items and items[0].endswith(".write() as session"):
+                around = [function for function in functions if function.lineno < block.lineno <= function.end_lineno]
+                innermost = max(around, key=lambda function: function.lineno)
+                assert "retried" in map(ast.unparse, innermost.decorator_list), f"{path}: {innermost.name}"
+                found += 1
+    assert found > 20
+
+
 def test_architecture_names_every_room():
     """ARCHITECTURE.md lists each package of the application, in at most 80 lines."""
     text = (ROOT / "ARCHITECTURE.md").read_text()
