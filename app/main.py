@@ -47,6 +47,11 @@ def open_database(settings: Settings) -> Database:
     )
 
 
+def derived(secret: str, purpose: bytes) -> bytes:
+    """A key of its own for each purpose, made of the one secret."""
+    return hmac.digest(secret.encode(), purpose, hashlib.sha256)
+
+
 def served_versions(settings: Settings) -> tuple[ApiVersion, ...]:
     """The versions with the dates of this deployment. LifecycleError when they contradict each other."""
     versions = with_dates(VERSIONS, settings.lifecycle_dates)
@@ -61,15 +66,16 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     database = open_database(settings)
     versions = served_versions(settings)
     secret = settings.secret_key.get_secret_value()
+    fallbacks = [key.get_secret_value() for key in settings.secret_key_fallbacks]
     services = Services(
         database=database,
         accounts=Accounts(
             database, PasswordHasher(rounds=settings.bcrypt_rounds, workers=settings.password_hash_workers)
         ),
-        tokens=AccessTokens(secret, timedelta(minutes=settings.access_token_expire_minutes)),
+        tokens=AccessTokens(secret, timedelta(minutes=settings.access_token_expire_minutes), fallbacks=fallbacks),
         refresh_lifetime=timedelta(days=settings.refresh_token_expire_days),
-        cursor_key=hmac.digest(secret.encode(), b"tandem list cursor", hashlib.sha256),
-        idempotency_secret=hmac.digest(secret.encode(), b"tandem idempotency key", hashlib.sha256),
+        cursor_keys=[derived(key, b"tandem list cursor") for key in (secret, *fallbacks)],
+        reply_keys=[derived(key, b"tandem idempotency key") for key in (secret, *fallbacks)],
         versions={version.name: version for version in versions},
     )
 

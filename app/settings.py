@@ -65,6 +65,9 @@ class Settings(BaseSettings):
         SecretStr(""),
         description="signs tokens and cursors, at least 32 bytes; in development made once, kept beside the database",
     )
+    secret_key_fallbacks: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        (), description="keys whose tokens and cursors are taken as well, comma separated: for changing SECRET_KEY"
+    )
     access_token_expire_minutes: int = Field(30, ge=1, le=1440, description="lifetime of an access token, minutes")
     refresh_token_expire_days: int = Field(30, ge=1, le=365, description="lifetime of a refresh token, days")
     bcrypt_rounds: int = Field(12, ge=4, le=16, description="cost of a password hash, log2 of the rounds")
@@ -123,10 +126,17 @@ class Settings(BaseSettings):
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least severe level logged")
 
-    @field_validator("cors_origins", "allowed_hosts", mode="before")
+    @field_validator("cors_origins", "allowed_hosts", "secret_key_fallbacks", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("secret_key_fallbacks")
+    @classmethod
+    def _long_enough(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        if any(_too_short(key) for key in value):
+            raise ValueError(f"has a key shorter than {MINIMUM_SECRET_BYTES} bytes; a comma ends a key")
+        return value
 
     @field_validator("lifecycle", mode="before")
     @classmethod
@@ -209,10 +219,14 @@ def load_settings(**overrides: Any) -> Settings:
         if settings.production:
             raise SettingsError("SECRET_KEY is not set; production needs one, try: openssl rand -hex 32")
         settings = settings.model_copy(update={"secret_key": SecretStr(_development_key(settings))})
-    if len(settings.secret_key.get_secret_value().encode()) < MINIMUM_SECRET_BYTES:
+    if _too_short(settings.secret_key):
         where = "SECRET_KEY" if _configured("SECRET_KEY") else f"the key in {development_key_file(settings)}"
         raise SettingsError(f"{where} is shorter than {MINIMUM_SECRET_BYTES} bytes; try: openssl rand -hex 32")
     return settings
+
+
+def _too_short(key: SecretStr) -> bool:
+    return len(key.get_secret_value().encode()) < MINIMUM_SECRET_BYTES
 
 
 def _configured(name: str) -> str | None:
@@ -258,6 +272,8 @@ def describe_settings(settings: Settings) -> list[tuple[str, str, str]]:
         if field == "secret_key":
             value = "********"
             source = _configured(name) or str(development_key_file(settings))
+        elif field == "secret_key_fallbacks":
+            value = ",".join("********" for _ in value)
         elif field == "database_url":
             value = settings.masked_database_url
         elif field == "log_format":

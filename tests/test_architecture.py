@@ -44,8 +44,10 @@ def test_requests_that_write_are_tried_again():
         nodes = list(ast.walk(ast.parse(path.read_text())))
         functions = [node for node in nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
         for block in nodes:
-            items = [ast.unparse(item) for item in block.items] if isinstance(block, ast.With) else []
-            if {"api", "portal", "domain"} & set(path.parts) and items and items[0].endswith(".write() as session"):
+            if not isinstance(block, ast.With):
+                continue
+            items = [ast.unparse(item) for item in block.items]
+            if {"api", "portal", "domain"} & set(path.parts) and items[0].endswith(".write() as session"):
                 around = [function for function in functions if function.lineno < block.lineno <= function.end_lineno]
                 innermost = max(around, key=lambda function: function.lineno)
                 assert "retried" in map(ast.unparse, innermost.decorator_list), f"{path}: {innermost.name}"

@@ -406,7 +406,10 @@ def test_openapi(scratch, version):
 
 def test_settings(scratch):
     """Every setting is shown with its value and source, the secret and the database's password never."""
-    (scratch / ".env").write_text("WORKERS=3\nCORS_ORIGINS=https://a.example, https://b.example\n")
+    keys = ["first old key " * 3, "second old key " * 3]
+    (scratch / ".env").write_text(
+        f"SECRET_KEY_FALLBACKS={','.join(keys)}\nWORKERS=3\nCORS_ORIGINS=https://a.example, https://b.example\n"
+    )
     url = "postgresql://u:hush@h/name"
     shown = tandem("settings", DATABASE_URL=url, COLUMNS="200")
     assert (shown.code, shown.err) == (0, "")
@@ -416,6 +419,8 @@ def test_settings(scratch):
     assert found["WORKERS"] == ["3", ".env"]
     assert found["CORS_ORIGINS"] == ["https://a.example,https://b.example", ".env"]
     assert found["SECRET_KEY"] == ["********", "environment"]
+    assert found["SECRET_KEY_FALLBACKS"] == ["********,********", ".env"]
+    assert "old key" not in shown.out
     assert found["DATABASE_URL"] == ["postgresql+psycopg2://u:***@h/name", "environment"]
     assert set(found) == {"setting", *(field.upper() for field in type(make_settings(url)).model_fields)}
     assert SECRET not in shown.out

@@ -133,6 +133,8 @@ def test_log_format(monkeypatch, environment, log_format, expected):
         ("DATABASE_URL", "sqlite://"),
         ("DATABASE_URL", "sqlite:///:memory:"),
         ("SECRET_KEY", "hush" * 7),
+        ("SECRET_KEY_FALLBACKS", "hush" * 7),
+        ("SECRET_KEY_FALLBACKS", "hush" * 8 + "," + "hush" * 7),
     ],
 )
 def test_refused_values(monkeypatch, name, value):

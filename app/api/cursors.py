@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import json
 from base64 import b64decode, urlsafe_b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -28,22 +28,25 @@ class Cursor:
     backward: bool = False
     offset: int = 0
 
-    def encode(self, key: bytes, path: str, filters: Mapping[str, Any]) -> str:
-        """The cursor as text, good for this path with these filters alone; filters of no effect are left out."""
+    def encode(self, keys: Sequence[bytes], path: str, filters: Mapping[str, Any]) -> str:
+        """The cursor as text, signed with the first key.
+
+        It is good for this path with these filters alone; filters of no effect are left out.
+        """
         position = None if self.position is None else [_to_json(value) for value in self.position]
         content = [CURSOR_FORMAT, self.backward, position, self.offset]
         payload = json.dumps(content, separators=(",", ":")).encode()
-        return urlsafe_b64encode(_sign(key, path, filters, payload) + payload).rstrip(b"=").decode()
+        return urlsafe_b64encode(_sign(keys[0], path, filters, payload) + payload).rstrip(b"=").decode()
 
     @classmethod
-    def decode(cls, text: str, key: bytes, path: str, filters: Mapping[str, Any]) -> "Cursor":
-        """DomainError INVALID `invalid-cursor` for what was not made here for this very list."""
+    def decode(cls, text: str, keys: Sequence[bytes], path: str, filters: Mapping[str, Any]) -> "Cursor":
+        """DomainError INVALID `invalid-cursor` for what was not made here, with one of the keys, for this very list."""
         try:
             raw = b64decode(text.encode("ascii") + b"=" * (-len(text) % 4), altchars=b"-_", validate=True)
         except ValueError:
             raise _invalid_cursor() from None
         signature, payload = raw[:_SIGNATURE_BYTES], raw[_SIGNATURE_BYTES:]
-        if not hmac.compare_digest(signature, _sign(key, path, filters, payload)):
+        if not any(hmac.compare_digest(signature, _sign(key, path, filters, payload)) for key in keys):
             raise _invalid_cursor()
         version, *content = json.loads(payload)
         if version != CURSOR_FORMAT:

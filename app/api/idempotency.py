@@ -98,7 +98,7 @@ async def _once(request: Request, core: Core, key: Key = None) -> Once:
     if len(request.headers.getlist(_NAME)) > 1:
         raise RequestValidationError([{"loc": ("header", _NAME), "msg": _MESSAGE, "type": "idempotency_key"}])
     operation = f"{request.method} {request.scope['path']}"
-    return Once(KeyedRequest(operation, key, await request.body(), core.idempotency_secret))
+    return Once(KeyedRequest(operation, key, await request.body(), core.reply_keys))
 
 
 OnceOnly = Annotated[Once, Depends(_once)]

@@ -3,7 +3,7 @@
 Dependencies are `async def`: a plain function would cost a second trip to the thread pool.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated
@@ -21,16 +21,18 @@ from app.versioning import ApiVersion
 
 @dataclass(frozen=True)
 class Services:
-    """The parts of the running service. `cursor_key` signs what a version hands out to be brought back, and
-    `idempotency_secret` seals the replies that are kept; `versions` are those that are served, by name.
+    """The parts of the running service.
+
+    The first of `cursor_keys` signs what a version hands out to be brought back, the first of `reply_keys` seals
+    replies that are kept for an Idempotency-Key, and each of them opens it; `versions` are those served, by name.
     """
 
     database: Database
     accounts: Accounts
     tokens: AccessTokens
     refresh_lifetime: timedelta
-    cursor_key: bytes
-    idempotency_secret: bytes
+    cursor_keys: Sequence[bytes]
+    reply_keys: Sequence[bytes]
     versions: Mapping[str, ApiVersion]
 
 

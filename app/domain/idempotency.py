@@ -7,10 +7,11 @@ work, so it is there when, and only when, the work is: no crash comes between th
 import base64
 import hashlib
 import hmac
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from cryptography.fernet import Fernet, InvalidToken
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from sqlalchemy import bindparam, delete, or_, select, update
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import OperationalError
@@ -41,14 +42,14 @@ _CLEAR = delete(keys).where(keys.c.id.in_(_SOME_EXPIRED))
 class KeyedRequest:
     """A request with a key. `operation` is what is asked for, `body` all that was sent with it.
 
-    An account's keys are its own; None stands for whoever has none. The reply is kept sealed with `secret` and with the
-    request itself: only who sends the same again can have it opened, and whoever reads the table learns nothing.
+    An account's keys are its own; None stands for whoever has none. The reply is kept sealed with the first of
+    `secrets`, each of which opens it, and with the request itself: only who sends the same again can have it opened, and whoever reads the table learns nothing.
     """
 
     operation: str
     key: str
     body: bytes
-    secret: bytes
+    secrets: Sequence[bytes]
 
     def stored(self, connection: Connection, account: int | None) -> bytes | None:
         """The reply to the request when it was done before. DomainError MISUSED when another one had the key."""
@@ -96,6 +97,7 @@ class KeyedRequest:
         name = f"{'' if account is None else account}\n{self.operation}\n{self.key}"
         return hashlib.sha256(name.encode()).hexdigest()
 
-    def _seal(self, account: int | None) -> Fernet:
-        key = hmac.digest(self.secret, self._id(account).encode() + self.body, hashlib.sha256)
-        return Fernet(base64.urlsafe_b64encode(key))
+    def _seal(self, account: int | None) -> MultiFernet:
+        request = self._id(account).encode() + self.body
+        keys = [hmac.digest(secret, request, hashlib.sha256) for secret in self.secrets]
+        return MultiFernet([Fernet(base64.urlsafe_b64encode(key)) for key in keys])

@@ -1,18 +1,35 @@
-"""Access tokens: short-lived JSON Web Tokens (RFC 7519) that name a user and a login session."""
+"""Access tokens: short-lived JSON Web Tokens (RFC 7519, RFC 9068) that name a user and a login session."""
 
+import hmac
+import json
+import re
 import secrets
+from base64 import urlsafe_b64decode
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Annotated, Any
 
 import jwt
+from pydantic import BaseModel, ConfigDict, Field
 
 from app.domain import errors
 from app.domain.clock import now
+from app.domain.fields import Text
+
+LEEWAY = timedelta(seconds=5)  # by which the clocks of the machines that issue and verify may differ
 
 _ALGORITHM = "HS256"
-_CLAIMS = ("sub", "sid", "jti", "iat", "exp")
+_TYPE = "at+jwt"
+# No settings: nobody else issues or takes these tokens, and the key and the session's row tell deployments apart.
+_ISSUER = _AUDIENCE = "tandem"
+_CLAIMS = ("iss", "aud", "sub", "sid", "jti", "iat", "exp")
 _MAXIMUM_ID = 2**63 - 1
+_MAXIMUM_LENGTH = 2048
+# The compact form, without the padding that RFC 7515 forbids and libraries let pass.
+_COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
+
+_RandomId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 
 
 @dataclass(frozen=True)
@@ -25,17 +42,41 @@ class Claims:
     client_id: str | None = None  # the registered client that obtained it (RFC 9068, section 2.2)
 
 
-class AccessTokens:
-    """Issues and verifies tokens signed with one secret (HMAC SHA-256)."""
+class _Payload(BaseModel):
+    """The claims in the types in which they are issued: a date that is text, or beyond all integers, is none."""
 
-    def __init__(self, secret: str, lifetime: timedelta) -> None:
+    model_config = ConfigDict(strict=True)
+
+    sub: Annotated[str, Field(pattern=r"^[1-9][0-9]{0,18}$")]
+    sid: _RandomId
+    jti: _RandomId
+    iat: int
+    exp: int
+    nbf: int = 0
+    client_id: Text | None = None
+
+
+class AccessTokens:
+    """Issues tokens signed with `secret` (HMAC SHA-256); verifies those, and the ones signed with a fallback.
+
+    Secrets have at least 32 bytes. The header's `kid` tells which one signed; it is derived from the secret, so that
+    machines that share the secrets agree on it.
+    """
+
+    def __init__(self, secret: str, lifetime: timedelta, *, fallbacks: Sequence[str] = ()) -> None:
         self._secret = secret
+        self._header = _header_for(secret)
+        self._accepted = [(_header_for(key), key) for key in (secret, *fallbacks)]
         self.lifetime = lifetime
-        self._jwt = jwt.PyJWT(options={"enforce_minimum_key_length": True})
+        self._jwt = jwt.PyJWT(
+            options={"enforce_minimum_key_length": True, "require": list(_CLAIMS), "strict_aud": True}
+        )
 
     def issue(self, user_id: int, session_id: str, client_id: str | None = None) -> str:
         issued = int(now().timestamp())
         payload: dict[str, Any] = {
+            "iss": _ISSUER,
+            "aud": _AUDIENCE,
             "sub": str(user_id),
             "sid": session_id,
             "jti": secrets.token_hex(16),
@@ -44,24 +85,45 @@ class AccessTokens:
         }
         if client_id is not None:
             payload["client_id"] = client_id
-        return self._jwt.encode(payload, self._secret, algorithm=_ALGORITHM)
+        return self._jwt.encode(payload, self._secret, algorithm=_ALGORITHM, headers=self._header)
 
     def verify(self, token: str) -> Claims:
         """DomainError UNAUTHENTICATED for whatever is not a token issued here and still valid (RFC 8725)."""
         try:
-            payload = self._jwt.decode(token, self._secret, algorithms=[_ALGORITHM], options={"require": list(_CLAIMS)})
+            payload = _Payload.model_validate(self._decode(token))
         except (jwt.PyJWTError, ValueError, OverflowError, RecursionError):
             raise errors.unauthenticated() from None
-        subject, session, token_id, issued, expires = (payload[name] for name in _CLAIMS)
-        if not (isinstance(issued, int) and isinstance(expires, int)):
+        user_id = int(payload.sub)
+        if user_id > _MAXIMUM_ID or payload.exp - payload.iat > self.lifetime.total_seconds():
             raise errors.unauthenticated()
-        if not (isinstance(session, str) and isinstance(token_id, str)):
-            raise errors.unauthenticated()
-        if expires - issued > self.lifetime.total_seconds() or not (subject.isascii() and subject.isdecimal()):
-            raise errors.unauthenticated()
-        if len(subject) > 19 or not 1 <= int(subject) <= _MAXIMUM_ID:
-            raise errors.unauthenticated()
-        client_id = payload.get("client_id")
-        if not isinstance(client_id, str | None):
-            raise errors.unauthenticated()
-        return Claims(int(subject), session, token_id, client_id)
+        return Claims(user_id, payload.sid, payload.jti, payload.client_id)
+
+    def _decode(self, token: str) -> Any:
+        """The claims of a token with our signature, for us, and within its time; ValueError or PyJWTError."""
+        if len(token) > _MAXIMUM_LENGTH or not _COMPACT.fullmatch(token):
+            raise ValueError
+        header, payload, _ = token.split(".")
+        # The whole header is one of those issued here, so whatever else a header may ask for is never acted upon.
+        given = _strict_json(header)
+        secret = next((secret for known, secret in self._accepted if given == known), None)
+        if secret is None:
+            raise ValueError
+        self._jwt.decode(token, secret, algorithms=[_ALGORITHM], issuer=_ISSUER, audience=_AUDIENCE, leeway=LEEWAY)
+        return _strict_json(payload)
+
+
+def _header_for(secret: str) -> dict[str, str]:
+    key_id = hmac.digest(secret.encode(), b"tandem key id", "sha256")[:8].hex()
+    return {"alg": _ALGORITHM, "kid": key_id, "typ": _TYPE}
+
+
+def _strict_json(segment: str) -> Any:
+    """What a segment says; ValueError unless it is JSON that names each member once (RFC 7519, section 4)."""
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        members = dict(pairs)
+        if len(members) < len(pairs):
+            raise ValueError
+        return members
+
+    return json.loads(urlsafe_b64decode(segment + "=" * (-len(segment) % 4)), object_pairs_hook=unique)

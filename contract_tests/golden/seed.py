@@ -39,7 +39,7 @@ HEADERS = (
 USUAL_HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "golden", "X-Request-ID": "golden"}
 # What the random parts of replies look like: these are opaque to clients, but not of any form.
 SHAPES = {
-    "token": r"eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9\.eyJzdWIiOi[A-Za-z0-9_-]{100,200}\.[A-Za-z0-9_-]{43}",
+    "token": r"eyJhbGciOiJIUzI1NiIsImtpZCI6I[A-Za-z0-9_-]{45}\.eyJpc3MiOi[A-Za-z0-9_-]{150,250}\.[A-Za-z0-9_-]{43}",
     "refresh": r"[A-Za-z0-9_-]{43}",
     "cursor": r"[A-Za-z0-9_-]{40,2000}",
 }

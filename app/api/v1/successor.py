@@ -35,7 +35,7 @@ def _list_of_posts(request: Request) -> str:
     query["limit"] = str(min(max(_number(_LIMIT, given.get("limit", ""), 10), 1), _MOST_A_PAGE))
     if (skip := _number(_SKIP, given.get("skip", ""), 0)) > 0:
         services: Services = request.app.state.services
-        query["cursor"] = Cursor(offset=skip).encode(services.cursor_key, f"{_BASE}/posts", filters)
+        query["cursor"] = Cursor(offset=skip).encode(services.cursor_keys, f"{_BASE}/posts", filters)
     return f"{_BASE}/posts?{urlencode(query)}"
 
 

@@ -58,8 +58,8 @@ def read_page(
     make: Callable[[T], Out],
 ) -> tuple[list[Out], Page, dict[str, str]]:
     """One page of the listing: its items, its `page` member, and its `Link` header (RFC 8288)."""
-    key, path, filters = services.cursor_key, request.scope["path"], query.filters()
-    cursor = Cursor() if query.cursor is None else Cursor.decode(query.cursor, key, path, filters)
+    keys, path, filters = services.cursor_keys, request.scope["path"], query.filters()
+    cursor = Cursor() if query.cursor is None else Cursor.decode(query.cursor, keys, path, filters)
     if cursor.offset:
         items = listing.slice(connection, offset=cursor.offset, limit=query.limit + 1)
         items, more = items[: query.limit], len(items) > query.limit
@@ -71,7 +71,7 @@ def read_page(
     def beside(index: int, backward: bool) -> str:
         """The cursor past the first or last item; past the end of the list, for a page that has lost its items."""
         position = listing.order.position_of(items[index]) if items else None
-        return Cursor(position, backward).encode(key, path, filters)
+        return Cursor(position, backward).encode(keys, path, filters)
 
     page = Page(
         limit=query.limit,
