@@ -56,7 +56,9 @@ class VersionDates(BaseModel):
 class Settings(BaseSettings):
     """One immutable value, built once by `load_settings` and passed down."""
 
-    model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True, hide_input_in_errors=True
+    )
 
     environment: Literal["development", "production"] = Field(
         "development", description="production insists on a SECRET_KEY and logs JSON"

@@ -17,13 +17,13 @@ from app.domain import errors
 from app.domain.clock import now
 from app.domain.fields import Text
 
-LEEWAY = timedelta(seconds=5)  # by which the clocks of the machines that issue and verify may differ
-
 _ALGORITHM = "HS256"
 _TYPE = "at+jwt"
 # No settings: nobody else issues or takes these tokens, and the key and the session's row tell deployments apart.
 _ISSUER = _AUDIENCE = "tandem"
 _CLAIMS = ("iss", "aud", "sub", "sid", "jti", "iat", "exp")
+# By how much the clock of the machine that issued a token may be ahead. Its end is to the second, as clients are told.
+_LEEWAY = timedelta(seconds=5)
 _MAXIMUM_ID = 2**63 - 1
 _MAXIMUM_LENGTH = 2048
 # The compact form, without the padding that RFC 7515 forbids and libraries let pass.
@@ -94,7 +94,9 @@ class AccessTokens:
         except (jwt.PyJWTError, ValueError, OverflowError, RecursionError):
             raise errors.unauthenticated() from None
         user_id = int(payload.sub)
-        if user_id > _MAXIMUM_ID or payload.exp - payload.iat > self.lifetime.total_seconds():
+        if payload.exp <= now().timestamp() or payload.exp - payload.iat > self.lifetime.total_seconds():
+            raise errors.unauthenticated()
+        if user_id > _MAXIMUM_ID:
             raise errors.unauthenticated()
         return Claims(user_id, payload.sid, payload.jti, payload.client_id)
 
@@ -108,7 +110,7 @@ class AccessTokens:
         secret = next((secret for known, secret in self._accepted if given == known), None)
         if secret is None:
             raise ValueError
-        self._jwt.decode(token, secret, algorithms=[_ALGORITHM], issuer=_ISSUER, audience=_AUDIENCE, leeway=LEEWAY)
+        self._jwt.decode(token, secret, algorithms=[_ALGORITHM], issuer=_ISSUER, audience=_AUDIENCE, leeway=_LEEWAY)
         return _strict_json(payload)
 
 
@@ -118,7 +120,7 @@ def _header_for(secret: str) -> dict[str, str]:
 
 
 def _strict_json(segment: str) -> Any:
-    """What a segment says; ValueError unless it is JSON that names each member once (RFC 7519, section 4)."""
+    """What a segment says; ValueError unless it is JSON in UTF-8 that names each member once (RFC 7519, section 4)."""
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         members = dict(pairs)
@@ -126,4 +128,5 @@ def _strict_json(segment: str) -> Any:
             raise ValueError
         return members
 
-    return json.loads(urlsafe_b64decode(segment + "=" * (-len(segment) % 4)), object_pairs_hook=unique)
+    text = urlsafe_b64decode(segment + "=" * (-len(segment) % 4)).decode()
+    return json.loads(text, object_pairs_hook=unique)
