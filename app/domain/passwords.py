@@ -1,22 +1,21 @@
 """Password hashing, behind one small class so that the library can be replaced."""
 
-from collections.abc import Callable
-from functools import partial
-from typing import ParamSpec, TypeVar
+import asyncio
+import os
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
-import anyio
-from anyio.to_thread import run_sync
 from passlib.context import CryptContext
 
-P = ParamSpec("P")
-T = TypeVar("T")
+_NICENESS = 10
 
 
 class PasswordHasher:
     """bcrypt over SHA-256 (no 72-byte limit), each hash about 0.2 s of one core at 12 rounds.
 
-    At most `workers` run at once, in threads of their own: a rush of logins must not take the threads that serve
-    everything else.
+    At most `workers` run at once, in threads of their own that give way to all others: a rush of logins must take
+    neither the threads nor the cores that serve everything else.
     """
 
     def __init__(self, *, rounds: int, workers: int) -> None:
@@ -26,10 +25,13 @@ class PasswordHasher:
             bcrypt_sha256__rounds=rounds,
             bcrypt__rounds=rounds,
         )
-        self._limiter = anyio.CapacityLimiter(workers)
+        # Of no known password, and as costly as the hashes made here. Made in advance: nobody's first login may take
+        # longer than that of somebody.
+        self._nobodys = f"$bcrypt-sha256$v=2,t=2b,r={rounds}$x3kUlT1yytkiOhrELTNa5e$eBouHdoxgCVVQ2wZC76b0ysQqbZ3hyO"
+        self._threads = ThreadPoolExecutor(workers, "password", initializer=_give_way)
 
     async def hash(self, password: str) -> str:
-        return await self._run(self.hash_blocking, password)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self.hash_blocking, password)
 
     def hash_blocking(self, password: str) -> str:
         """As `hash`, where no event loop runs."""
@@ -40,14 +42,14 @@ class PasswordHasher:
 
         Without a hash (no such account, or none set) it takes as long and says no.
         """
-        return await self._run(self._verify, password, password_hash)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._verify, password, password_hash)
 
     def _verify(self, password: str, password_hash: str | None) -> tuple[bool, str | None]:
-        if password_hash is None:
-            self._context.dummy_verify()
-            return False, None
-        fits, replacement = self._context.verify_and_update(password, password_hash)
-        return bool(fits), replacement
+        fits, replacement = self._context.verify_and_update(password, password_hash or self._nobodys)
+        return bool(fits) and password_hash is not None, replacement
 
-    async def _run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return await run_sync(partial(function, *args, **kwargs), limiter=self._limiter)
+
+def _give_way() -> None:
+    """Lower the priority of this thread; only Linux has one for each."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
