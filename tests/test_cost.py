@@ -1,8 +1,13 @@
 """What a request costs in queries and in trips to the thread pool: pinned, so that nobody adds one unawares."""
 
+import re
+from datetime import timedelta
+
 import anyio.to_thread
 import pytest
 import sqlalchemy as sa
+
+from app.domain import sessions
 
 READS = [
     ("v1 post", "/v1/posts/{id}", True, 2),
@@ -60,3 +65,41 @@ def test_a_read_runs_a_fixed_number_of_queries_in_one_thread_hop(
     assert reply.status_code == 200
     assert len(queries) == expected, queries
     assert len(hops) == 1, hops
+
+
+@pytest.mark.parametrize("path", ["/v2/users/me", "/v1/posts/{id}", "/v2/posts/{id}"])
+def test_a_read_with_a_token_scans_no_table(client, steps, database, path):
+    """Of thousands of sessions, users and posts, the database finds the one of each by an index."""
+    author = steps.person()
+    post = [steps.post(author, title=f"title {number}") for number in range(3)][0]
+    with database.write() as session:
+        for _ in range(3000):
+            sessions.begin(session, author.id, timedelta(days=1), refreshable=False)
+        copies = "SELECT 'copy' || s.id, 'copy' || s.id, %s, u.created_at, u.updated_at FROM sessions s, users u"
+        false = "0" if database.engine.dialect.name == "sqlite" else "false"
+        session.execute(
+            sa.text("INSERT INTO users (email, email_key, is_admin, created_at, updated_at) " + copies % false)
+        )
+        session.execute(sa.text("ANALYZE"))
+    asked = []
+
+    def note(_connection, _cursor, statement, parameters, _context, _executemany):
+        asked.append((statement, parameters))
+
+    sa.event.listen(database.engine, "before_cursor_execute", note)
+    try:
+        assert client.get(path.format(id=post["id"]), headers=author.headers).status_code == 200
+    finally:
+        sa.event.remove(database.engine, "before_cursor_execute", note)
+    assert len(asked) == 2
+    with database.read() as connection:
+        explain = "EXPLAIN QUERY PLAN " if connection.dialect.name == "sqlite" else "EXPLAIN "
+        plans = [
+            "\n".join(str(row[-1]) for row in connection.exec_driver_sql(explain + statement, parameters))
+            for statement, parameters in asked
+        ]
+    lookup = plans[0]
+    assert re.search(r"SEARCH sessions USING INDEX \S+ \(id=\?\)|Index Scan using pk_sessions on sessions", lookup), (
+        lookup
+    )
+    assert not re.search(r"SCAN (?!CONSTANT)|Seq Scan on (sessions|users)", "\n".join(plans)), plans

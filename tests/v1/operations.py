@@ -14,3 +14,4 @@ OPERATION_IDS = [
 ]
 # Those that answer without a token.
 OPEN_TO_ALL = {"create_user", "get_user", "login"}
+ADMINISTRATORS_ONLY: set[str] = set()

@@ -29,3 +29,5 @@ OPERATION_IDS = [
 ]
 # Those that answer without a token.
 OPEN_TO_ALL = {"create_token", "create_user", "get_post", "get_user", "list_posts", "list_tags", "revoke_token"}
+# Those that refuse whoever is no administrator, whatever they ask for.
+ADMINISTRATORS_ONLY = {"get_readiness", "list_clients", "register_client", "remove_client", "update_client"}
