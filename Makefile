@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install
 
 .DEFAULT_GOAL := help
-.PHONY: help install run format lint types architecture test contract fuzz faults usage-proof usage-cost report check lock clean
+.PHONY: help install run format lint types architecture test contract fuzz faults usage-proof usage-cost token-cost report check lock clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ usage-proof: $(VENV)/installed-dev ## Prove that the usage ledger counts 100,000
 
 usage-cost: $(VENV)/installed-dev ## Measure what the usage ledger and the metrics add to a request
 	$(BIN)/python -m benchmarks.usage_cost
+
+token-cost: $(VENV)/installed-dev ## Measure what a token, and the look-up of its session, add to a request
+	$(BIN)/python -m benchmarks.token_cost
 
 report: $(VENV)/installed-dev ## Write contract-report.html: what the last `make contract` has proven, by operation
 	$(BIN)/tandem contract report

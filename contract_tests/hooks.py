@@ -93,6 +93,13 @@ def filter_failure(_context: Any, failure: Any, _case: Any, response: Any) -> bo
 
 
 @schemathesis.check
+def nothing_of_the_inside(_ctx: Any, response: Any, _case: Any) -> None:
+    """No reply holds the hash of a password, or what only a program's own errors say."""
+    told = [text for text in seeds.NEVER_SHOWN if text in response.content]
+    assert not told, f"a reply tells {told}"
+
+
+@schemathesis.check
 class owner_only:  # noqa: N801 - its name is listed among those of the other checks
     """What is private is shown to its owner alone, and what only its owner may write is written by nobody else.
 
