@@ -48,7 +48,9 @@ def test_requests_that_write_are_tried_again():
                 continue
             items = [ast.unparse(item) for item in block.items]
             if {"api", "portal", "domain"} & set(path.parts) and items[0].endswith(".write() as session"):
-                around = [function for function in functions if function.lineno < block.lineno <= function.end_lineno]
+                around = [
+                    function for function in functions if function.lineno < block.lineno <= (function.end_lineno or 0)
+                ]
                 innermost = max(around, key=lambda function: function.lineno)
                 assert "retried" in map(ast.unparse, innermost.decorator_list), f"{path}: {innermost.name}"
                 found += 1

@@ -43,7 +43,8 @@ class KeyedRequest:
     """A request with a key. `operation` is what is asked for, `body` all that was sent with it.
 
     An account's keys are its own; None stands for whoever has none. The reply is kept sealed with the first of
-    `secrets`, each of which opens it, and with the request itself: only who sends the same again can have it opened, and whoever reads the table learns nothing.
+    `secrets`, each of which opens it, and with the request itself: only who sends the same again can have it opened,
+    and whoever reads the table learns nothing.
     """
 
     operation: str
@@ -99,5 +100,5 @@ class KeyedRequest:
 
     def _seal(self, account: int | None) -> MultiFernet:
         request = self._id(account).encode() + self.body
-        keys = [hmac.digest(secret, request, hashlib.sha256) for secret in self.secrets]
-        return MultiFernet([Fernet(base64.urlsafe_b64encode(key)) for key in keys])
+        seals = [hmac.digest(secret, request, hashlib.sha256) for secret in self.secrets]
+        return MultiFernet([Fernet(base64.urlsafe_b64encode(seal)) for seal in seals])
