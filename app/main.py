@@ -20,6 +20,7 @@ from app.db import Database, migrations
 from app.domain.accounts import Accounts
 from app.domain.errors import DomainError
 from app.domain.passwords import PasswordHasher
+from app.domain.throttling import Throttle
 from app.domain.tokens import AccessTokens
 from app.logs import configure_logging
 from app.portal import adoption, brownouts, public, signing_in
@@ -70,7 +71,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     services = Services(
         database=database,
         accounts=Accounts(
-            database, PasswordHasher(rounds=settings.bcrypt_rounds, workers=settings.password_hash_workers)
+            database,
+            PasswordHasher(rounds=settings.bcrypt_rounds, workers=settings.password_hash_workers),
+            Throttle(settings.login_failures_allowed, timedelta(seconds=settings.login_lock_seconds)),
         ),
         tokens=AccessTokens(secret, timedelta(minutes=settings.access_token_expire_minutes), fallbacks=fallbacks),
         refresh_lifetime=timedelta(days=settings.refresh_token_expire_days),

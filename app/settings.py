@@ -74,6 +74,10 @@ class Settings(BaseSettings):
     refresh_token_expire_days: int = Field(30, ge=1, le=365, description="lifetime of a refresh token, days")
     bcrypt_rounds: int = Field(12, ge=4, le=16, description="cost of a password hash, log2 of the rounds")
     password_hash_workers: int = Field(2, ge=1, le=64, description="passwords hashed at once, per worker")
+    login_failures_allowed: int = Field(
+        10, ge=1, le=1_000_000, description="wrong passwords of one account, known or not, until its logins are locked"
+    )
+    login_lock_seconds: int = Field(60, ge=1, le=86400, description="how long they stay locked, seconds")
 
     database_url: str = Field(
         "sqlite:///data/tandem.db", description="SQLite file, or postgresql://user:password@host:5432/name"

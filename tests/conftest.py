@@ -62,11 +62,13 @@ def settings(database_url: str) -> Settings:
 
 
 def make_settings(database_url: str, **changes: object) -> Settings:
-    """Settings for tests: quick hashes."""
+    """Settings for tests: quick hashes, and nobody is refused for asking often."""
     values = {
         "database_url": database_url,
         "secret_key": SECRET,
         "bcrypt_rounds": 4,
+        "rate_limit_enabled": False,
+        "login_failures_allowed": 1_000_000,
         "log_level": "WARNING",
         "usage_stop_seconds": 0,
         "usage_flush_seconds": 3600,  # nothing but the request under test speaks to the database

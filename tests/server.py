@@ -37,6 +37,8 @@ class LiveServer:
             "BCRYPT_ROUNDS": "4",
             "LOG_FORMAT": "json",
             "WORKERS": "1",
+            "RATE_LIMIT_ENABLED": "false",
+            "LOGIN_FAILURES_ALLOWED": "1000000",
             "TMPDIR": str(folder),
             **environment,
         }

@@ -19,6 +19,7 @@ STATUS_OF_KIND = {
     Kind.CHANGED: 412,
     Kind.INVALID: 400,
     Kind.MISUSED: 422,
+    Kind.THROTTLED: 429,
 }
 _DOMAIN_TYPES = (
     ProblemType(
@@ -29,6 +30,13 @@ _DOMAIN_TYPES = (
         "Authorization: Bearer.",
     ),
     ProblemType("invalid-credentials", 403, "Invalid Credentials", "The e-mail or the password is wrong."),
+    ProblemType(
+        "too-many-attempts",
+        429,
+        "Too Many Attempts",
+        "The password was wrong too often of late, so that for a while none is looked at, a right one neither. Try "
+        "again after Retry-After seconds. Sessions that are open stay so, and refresh tokens work.",
+    ),
     ProblemType("not-the-owner", 403, "Not The Owner", "Only its owner may change or delete a post."),
     ProblemType("user-not-found", 404, "User Not Found", "There is no user with this id."),
     ProblemType("post-not-found", 404, "Post Not Found", "There is no post with this id, or it is another's draft."),
@@ -91,11 +99,10 @@ PROBLEM_TYPES = {type_.code: type_ for type_ in (*KERNEL_TYPES, *_DOMAIN_TYPES)}
 def of_domain_error(error: DomainError) -> Problem:
     type_ = PROBLEM_TYPES[error.code]
     assert type_.status == STATUS_OF_KIND[error.kind]
-    if error.code == "idempotency-key-in-use":
-        return Problem(type_, error.message, headers={"Retry-After": "1"})
+    headers = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
     if error.kind is Kind.MISUSED:
         return Problem(type_, error.message, [FieldError(("header", "Idempotency-Key"), error.message, "key_reused")])
-    return Problem(type_, error.message)
+    return Problem(type_, error.message, headers=headers)
 
 
 def of_database_error(error: SQLAlchemyError) -> Problem | None:

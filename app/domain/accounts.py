@@ -13,6 +13,7 @@ from app.db import Database, retried
 from app.domain import errors, sessions, users
 from app.domain.passwords import PasswordHasher
 from app.domain.sessions import Login
+from app.domain.throttling import Throttle, change_of, login_of
 from app.domain.tokens import Claims
 from app.domain.users import Credentials, UserView
 
@@ -30,6 +31,7 @@ class Verified:
 class Accounts:
     database: Database
     hasher: PasswordHasher
+    throttle: Throttle
 
     async def sign_up(self, *, email: str, password: str) -> UserView:
         """DomainError CONFLICT `email-taken`."""
@@ -65,18 +67,21 @@ class Accounts:
         """Who may log in with this password.
 
         DomainError FORBIDDEN `invalid-credentials`: the same, and after the same time, for an unknown e-mail, a
-        wrong password, an account without one, and whoever is no administrator where only they may.
+        wrong password, an account without one, and whoever is no administrator where only they may. DomainError
+        THROTTLED for any of them after too many failures.
         """
+        target = login_of(email)
 
         def look_up() -> Credentials | None:
             with self.database.read() as connection:
+                self.throttle.require_unlocked(connection, target)
                 known = users.credentials(connection, email)
                 if known is not None and administrators_only and not users.is_administrator(connection, known.user_id):
                     return None
                 return known
 
         found = await run_sync(look_up)
-        fits, new_hash = await self.hasher.verify(password, found.password_hash if found else None)
+        fits, new_hash = await self._verify(target, password, found.password_hash if found else None)
         if found is None or not fits:
             raise errors.invalid_credentials()
         return Verified(found.user_id, found.password_hash, new_hash)
@@ -100,12 +105,16 @@ class Accounts:
     async def change_password(self, claims: Claims, *, current: str, new: str) -> None:
         """Set a new password and end every token of the account but this one.
 
-        DomainError UNAUTHENTICATED for an ended session, FORBIDDEN `invalid-credentials` for a wrong `current`.
+        DomainError UNAUTHENTICATED for an ended session, FORBIDDEN `invalid-credentials` for a wrong `current`,
+        THROTTLED after too many of those.
         """
+        target = change_of(claims.user_id)
 
         def look_up() -> Credentials:
             with self.database.read() as connection:
-                return users.credentials_of(connection, sessions.authenticate(connection, claims))
+                user_id = sessions.authenticate(connection, claims)
+                self.throttle.require_unlocked(connection, target)
+                return users.credentials_of(connection, user_id)
 
         @retried
         def store(password_hash: str) -> None:
@@ -118,7 +127,25 @@ class Accounts:
                 sessions.end_all_but(session, claims)
 
         found = await run_sync(look_up)
-        fits, _ = await self.hasher.verify(current, found.password_hash)
+        fits, _ = await self._verify(target, current, found.password_hash)
         if not fits:
             raise errors.invalid_credentials()
         await run_sync(store, await self.hasher.hash(new))
+
+    async def _verify(self, target: str, password: str, password_hash: str | None) -> tuple[bool, str | None]:
+        """As `PasswordHasher.verify_blocking`, for an attempt that counts. DomainError THROTTLED when none is left.
+
+        It is entered when its turn to be hashed has come, and taken back before the next one's: attempts that wait
+        would fill up the count, and lock out somebody who logs in often at once.
+        """
+
+        def attempt() -> tuple[bool, str | None]:
+            with self.database.write() as session:
+                self.throttle.reserve(session, target)
+            fits, new_hash = self.hasher.verify_blocking(password, password_hash)
+            if fits:
+                with self.database.write() as session:
+                    self.throttle.forgive(session, target)
+            return fits, new_hash
+
+        return await self.hasher.run(attempt)

@@ -13,16 +13,21 @@ class Kind(Enum):
     CHANGED = auto()  # is not any more what the caller has seen
     INVALID = auto()  # cannot be meant
     MISUSED = auto()  # well-formed, and contradicts what was sent before
+    THROTTLED = auto()  # has been tried too often
 
 
 class DomainError(Exception):
-    """A refusal: `kind` for machines, `code` stable for clients, `message` for people (never echoes input)."""
+    """A refusal: `kind` for machines, `code` stable for clients, `message` for people (never echoes input).
 
-    def __init__(self, kind: Kind, code: str, message: str) -> None:
+    `retry_after` says in how many seconds it may be tried again, where waiting helps.
+    """
+
+    def __init__(self, kind: Kind, code: str, message: str, retry_after: int | None = None) -> None:
         super().__init__(message)
         self.kind = kind
         self.code = code
         self.message = message
+        self.retry_after = retry_after
 
 
 def unauthenticated() -> DomainError:
@@ -31,6 +36,11 @@ def unauthenticated() -> DomainError:
 
 def invalid_credentials() -> DomainError:
     return DomainError(Kind.FORBIDDEN, "invalid-credentials", "Invalid Credentials")
+
+
+def too_many_attempts(retry_after: int) -> DomainError:
+    message = f"Too many failed attempts; try again in {retry_after} s"
+    return DomainError(Kind.THROTTLED, "too-many-attempts", message, retry_after)
 
 
 def email_taken() -> DomainError:
@@ -61,7 +71,10 @@ def precondition_failed() -> DomainError:
 
 def idempotency_key_in_use() -> DomainError:
     return DomainError(
-        Kind.CONFLICT, "idempotency-key-in-use", "The first request with this Idempotency-Key is still being worked on"
+        Kind.CONFLICT,
+        "idempotency-key-in-use",
+        "The first request with this Idempotency-Key is still being worked on",
+        retry_after=1,
     )
 
 

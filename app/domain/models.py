@@ -82,6 +82,16 @@ class RefreshToken(Base):
     used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
+class LoginFailures(Base):
+    """How often a password was guessed in vain of late, or is being guessed; see `throttling`."""
+
+    __tablename__ = "login_failures"
+
+    target_hash: Mapped[str] = mapped_column(String(64), primary_key=True)  # of whom, known or not
+    failures: Mapped[int]
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+
+
 class Post(Base):
     __tablename__ = "posts"
 
@@ -155,6 +165,7 @@ class IdempotencyKey(Base):
 users = User.metadata.tables["users"]
 sessions = User.metadata.tables["sessions"]
 refresh_tokens = User.metadata.tables["refresh_tokens"]
+login_failures = User.metadata.tables["login_failures"]
 posts = User.metadata.tables["posts"]
 tags = User.metadata.tables["tags"]
 post_tags = User.metadata.tables["post_tags"]

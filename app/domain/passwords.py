@@ -4,9 +4,15 @@ import asyncio
 import os
 import sys
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import ParamSpec, TypeVar
 
 from passlib.context import CryptContext
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _NICENESS = 10
 
@@ -31,20 +37,21 @@ class PasswordHasher:
         self._threads = ThreadPoolExecutor(workers, "password", initializer=_give_way)
 
     async def hash(self, password: str) -> str:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self.hash_blocking, password)
+        return await self.run(self.hash_blocking, password)
+
+    async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call what hashes, or verifies, in one of those threads, when its turn has come."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, partial(function, *args, **kwargs))
 
     def hash_blocking(self, password: str) -> str:
         """As `hash`, where no event loop runs."""
         return str(self._context.hash(password))
 
-    async def verify(self, password: str, password_hash: str | None) -> tuple[bool, str | None]:
+    def verify_blocking(self, password: str, password_hash: str | None) -> tuple[bool, str | None]:
         """Whether the password fits, and a new hash to store when the old one's scheme or cost is outdated.
 
         Without a hash (no such account, or none set) it takes as long and says no.
         """
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._verify, password, password_hash)
-
-    def _verify(self, password: str, password_hash: str | None) -> tuple[bool, str | None]:
         fits, replacement = self._context.verify_and_update(password, password_hash or self._nobodys)
         return bool(fits) and password_hash is not None, replacement
 

@@ -123,7 +123,7 @@ class Credentials(BaseModel):
 @router.get("/sign-in")
 async def sign_in_page(here: Here) -> Response:
     """The form."""
-    return here.pages.page("sign_in.html", headers=HEADERS, email="", refused=False)
+    return here.pages.page("sign_in.html", headers=HEADERS, email="", refused="")
 
 
 @router.post("/sign-in", dependencies=[Depends(from_our_page)])
@@ -135,9 +135,13 @@ async def sign_in(form: Annotated[Credentials, Form()], here: Here) -> Response:
             email=form.email, password=form.password, lifetime=lifetime, administrators_only=True
         )
     except DomainError as error:
+        if error.kind is Kind.THROTTLED:
+            headers = {**HEADERS, "Retry-After": str(error.retry_after)}
+            return here.pages.page("sign_in.html", 429, headers, email=form.email, refused=error.message)
         if error.kind is not Kind.FORBIDDEN:
             raise
-        return here.pages.page("sign_in.html", 403, HEADERS, email=form.email, refused=True)
+        refused = "These are not the e-mail and the password of an administrator"
+        return here.pages.page("sign_in.html", 403, HEADERS, email=form.email, refused=refused)
     response = RedirectResponse(_ADOPTION, 303, HEADERS)
     response.set_cookie(
         COOKIE,
