@@ -117,7 +117,8 @@ def serve(
             server_header=False,
             date_header=True,
             timeout_graceful_shutdown=settings.shutdown_grace_seconds,
-            forwarded_allow_ips=None,
+            proxy_headers=bool(settings.trusted_proxies),
+            forwarded_allow_ips=",".join(settings.trusted_proxies),
         )
 
 

@@ -106,11 +106,22 @@ def record(
 
 
 @contract_app.command()
-def release(name: Annotated[str, typer.Argument(metavar="VERSION", help="Which.")]) -> None:
+def release(
+    name: Annotated[str, typer.Argument(metavar="VERSION", help="Which.")],
+    correction: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REASON",
+            help="Take in what breaks by the document alone: why that was wrong and the service right.",
+        ),
+    ] = None,
+) -> None:
     """Make the document that is served the released one, if no client breaks, and note it in CHANGELOG.md."""
+    if correction is not None and not correction.strip():
+        raise typer.BadParameter("say why the document was wrong", param_hint="--correction")
     for version, document in _documents([name]):
         try:
-            drift = released.release(version, document, CONTRACTS, CHANGELOG)
+            drift = released.release(version, document, CONTRACTS, CHANGELOG, correction)
         except ContractError as error:
             typer.echo(f"tandem: {error}", err=True)
             raise typer.Exit(1) from None

@@ -2,7 +2,7 @@
 
 import hashlib
 import hmac
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from importlib.metadata import version as installed_version
@@ -15,7 +15,7 @@ from app.adoption.bookkeeper import Bookkeeper
 from app.adoption.plan import Watch
 from app.api import VERSIONS, unversioned
 from app.api.problems import PROBLEM_TYPES, of_database_error, of_domain_error
-from app.api.services import Services, client_of_token
+from app.api.services import Services, account_of_token, client_of_token
 from app.db import Database, migrations
 from app.domain.accounts import Accounts
 from app.domain.errors import DomainError
@@ -28,6 +28,7 @@ from app.portal.parts import Portal, make_pages
 from app.settings import Settings, load_settings
 from app.versioning import ApiVersion, Installation, install, registry
 from app.versioning.metrics import METRICS_PATH
+from app.versioning.quotas import Limits, MemoryCounters, Policy, RedisCounters
 from app.versioning.registry import with_dates
 
 _INFO = {
@@ -60,6 +61,24 @@ def served_versions(settings: Settings) -> tuple[ApiVersion, ...]:
     return versions
 
 
+def redis_counters(settings: Settings, on_change: Callable[[bool], None]) -> RedisCounters | None:
+    """Where all workers count requests together; None where each is to count for itself. Connects to nothing yet."""
+    url = settings.redis_url.get_secret_value()
+    return RedisCounters(url, on_change) if url and settings.rate_limit_enabled else None
+
+
+def limits_of(settings: Settings, shared: RedisCounters | None) -> Limits | None:
+    """The limits of these settings; None when they are switched off."""
+    if not settings.rate_limit_enabled:
+        return None
+    return Limits(
+        Policy.parse("account", settings.rate_limit_account),
+        Policy.parse("client", settings.rate_limit_client),
+        Policy.parse("address", settings.rate_limit_address),
+        shared or MemoryCounters(),
+    )
+
+
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The application, ready to serve. Without `settings` they are loaded; SettingsError when they are refused."""
     settings = settings or load_settings()
@@ -82,6 +101,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         versions={version.name: version for version in versions},
     )
 
+    def tell_of_sharing(shared: bool) -> None:
+        installed.metrics.limits_shared(shared)
+
+    redis = redis_counters(settings, tell_of_sharing)
+
     def tell_of_drift(client: str, pinned: str, called: str, calls: int) -> None:
         installed.metrics.drifted(client, pinned, called, calls)
 
@@ -98,6 +122,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         current_default_thread_limiter().total_tokens = settings.database_pool_size
         async with bookkeeper, watch:
             yield
+        if redis is not None:
+            await redis.close()
         database.close()
 
     app = FastAPI(
@@ -134,12 +160,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             docs_enabled=settings.docs_enabled,
             pages=pages,
             identify=client_of_token,
+            account=account_of_token,
+            limits=limits_of(settings, redis),
             store_usage=bookkeeper.store,
             flush_seconds=settings.usage_flush_seconds,
             usage_stop_seconds=settings.usage_stop_seconds,
             metrics_enabled=settings.metrics_enabled,
         ),
     )
+    installed.metrics.limits_shared(redis is not None)
     watch = Watch(database, installed.schedule, settings.lifecycle_refresh_seconds)
     app.state.portal = Portal(
         services, versions, installed.schedule, watch, pages, settings.production, settings.docs_enabled

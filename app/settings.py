@@ -8,6 +8,7 @@ import json
 import os
 import secrets
 from datetime import UTC, datetime
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -27,6 +28,7 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from app.db import masked
+from app.versioning.quotas import Policy, connections_to
 
 MINIMUM_SECRET_BYTES = 32
 CommaSeparated = Annotated[tuple[str, ...], NoDecode]
@@ -100,6 +102,19 @@ class Settings(BaseSettings):
     shutdown_grace_seconds: int = Field(
         15, ge=1, le=600, description="how long requests in flight may finish after SIGTERM, seconds"
     )
+    rate_limit_enabled: bool = Field(True, description="count requests, and refuse callers who send too many")
+    rate_limit_account: str = Field("30000/minute", description="how many requests an account may send")
+    rate_limit_client: str = Field(
+        "120000/minute", description="how many requests a registered client may send, with the tokens of all accounts"
+    )
+    rate_limit_address: str = Field("30000/minute", description="how many requests without a token an address may send")
+    redis_url: SecretStr = Field(
+        SecretStr(""),
+        description="redis://host:6379/0, where all workers count requests together; without it each for itself",
+    )
+    trusted_proxies: CommaSeparated = Field(
+        (), description="addresses and networks whose X-Forwarded-For and -Proto are believed, comma separated"
+    )
     max_body_bytes: int = Field(1024 * 1024, ge=1024, description="largest request body, bytes; beyond it 413")
     allowed_hosts: CommaSeparated = Field(
         ("*",), description="Host headers answered, comma separated; * is any, *.example.com a domain's hosts"
@@ -132,7 +147,7 @@ class Settings(BaseSettings):
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least severe level logged")
 
-    @field_validator("cors_origins", "allowed_hosts", "secret_key_fallbacks", mode="before")
+    @field_validator("cors_origins", "allowed_hosts", "trusted_proxies", "secret_key_fallbacks", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
@@ -158,6 +173,30 @@ class Settings(BaseSettings):
     @classmethod
     def _lower(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(host.lower() for host in value)
+
+    @field_validator("rate_limit_account", "rate_limit_client", "rate_limit_address")
+    @classmethod
+    def _rate_limit(cls, value: str) -> str:
+        Policy.parse("", value)
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _known_redis(cls, value: SecretStr) -> SecretStr:
+        if value.get_secret_value():
+            connections_to(value.get_secret_value())
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for entry in value:
+            try:
+                ip_network(entry)
+            except ValueError:
+                # Also *: whoever reaches the port could then call from any address they like.
+                raise ValueError("must be addresses or networks, such as 10.0.0.5,192.168.0.0/16") from None
+        return value
 
     @field_validator("log_format", mode="before")
     @classmethod
@@ -275,8 +314,9 @@ def describe_settings(settings: Settings) -> list[tuple[str, str, str]]:
     for field in Settings.model_fields:
         name, value = field.upper(), getattr(settings, field)
         source = _configured(name) or "default"
+        if isinstance(value, SecretStr):
+            value = "********" if value.get_secret_value() else ""
         if field == "secret_key":
-            value = "********"
             source = _configured(name) or str(development_key_file(settings))
         elif field == "secret_key_fallbacks":
             value = ",".join("********" for _ in value)

@@ -102,6 +102,30 @@ def test_what_breaks_a_client_is_not_released(tmp_path, changelog):
     assert {file: file.read_text() for file in tmp_path.iterdir()} == before
 
 
+def test_a_wrong_document_is_corrected_with_a_reason(tmp_path, changelog):
+    """With a reason what breaks by the document alone is taken in, and the changelog tells it beside what has grown."""
+    released.release(*served(), tmp_path, changelog)
+    reply = create_model("Kettle", litres=(float, ...), material=(str, "steel"))
+    version, document = served(reply=reply)
+    drift = released.check(version, document, tmp_path)
+    assert drift
+    assert "--correction REASON" in released.describe(drift)
+    released.release(version, document, tmp_path, changelog, "colours were never sent")
+    assert "- v7: a correction of the document: colours were never sent\n" in changelog.read_text()
+    assert "`.material` is new." in changelog.read_text()
+    assert released.check(version, document, tmp_path) is None
+
+
+def test_a_correction_that_corrects_nothing_is_refused(tmp_path, changelog):
+    """Neither compatible growth nor a frozen version takes a reason: the one needs none, the other never changes."""
+    grown = create_model("Kettle", __base__=Kettle, material=(str, "steel"))
+    for frozen, told in ((False, "nothing to correct"), (True, "frozen")):
+        folder = tmp_path / told
+        released.release(*served(frozen=frozen), folder, changelog)
+        with pytest.raises(ContractError, match=told):
+            released.release(*served(frozen=frozen, reply=grown), folder, changelog, "a reason")
+
+
 def test_a_frozen_version_takes_no_addition(tmp_path, changelog):
     """What is harmless elsewhere drifts here: a client that refuses unknown members breaks on an added one."""
     released.release(*served(frozen=True), tmp_path, changelog)

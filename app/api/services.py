@@ -54,25 +54,44 @@ async def verified_claims(request: Request, token: str | None) -> Claims:
 
     It does not ask the database: the route does, in the block in which it does its work.
     """
-    if token is None:
+    claims = None if token is None else _verified(request, token)
+    if claims is None:
         raise errors.unauthenticated()
-    claims = (await get_services(request)).tokens.verify(token)
     request.state.user_id = claims.user_id
     if claims.client_id is not None:
         request.state.client_id = claims.client_id
     return claims
 
 
+def account_of_token(request: Request) -> str | None:
+    """The account whose token is sent, before any route looks at it; None without a good token."""
+    claims = _claims_sent(request)
+    return None if claims is None else str(claims.user_id)
+
+
 def client_of_token(request: Request) -> str | None:
     """The registered client whose token is sent, for requests that no route of ours has looked at; None without."""
+    claims = _claims_sent(request)
+    return None if claims is None else claims.client_id
+
+
+def _claims_sent(request: Request) -> Claims | None:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not token:
-        return None
+    return _verified(request, token.strip()) if scheme.lower() == "bearer" else None
+
+
+def _verified(request: Request, token: str) -> Claims | None:
+    """What the token says, if it is good. Looked at once a request, for the limits, the route and the log line."""
+    known: tuple[str, Claims | None] | None = getattr(request.state, "verified", None)
+    if known is not None and known[0] == token:
+        return known[1]
     services: Services = request.app.state.services
     try:
-        return services.tokens.verify(token).client_id
+        claims = services.tokens.verify(token)
     except errors.DomainError:
-        return None
+        claims = None
+    request.state.verified = token, claims
+    return claims
 
 
 async def registered_client(request: Request, client_id: str | None) -> str | None:

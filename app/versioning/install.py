@@ -19,11 +19,13 @@ from app.versioning import discovery, guide, problems, registry
 from app.versioning.brownouts import Schedule
 from app.versioning.conditional import NotModified
 from app.versioning.docs import ASSETS_PATH, assets, docs_page
+from app.versioning.limits import RateLimits
 from app.versioning.metrics import Metrics
 from app.versioning.middleware import Boundary, RequestContext, version_of
 from app.versioning.openapi import build_document, routes_of
 from app.versioning.pages import Pages
 from app.versioning.problems import Problem
+from app.versioning.quotas import Limits
 from app.versioning.registry import LifecycleError
 from app.versioning.usage import FLUSH_SECONDS, STOP_SECONDS, Call, Counts, Ledger, operations_of
 from app.versioning.version import ApiVersion
@@ -32,6 +34,7 @@ from app.versioning.version import ApiVersion
 _EXPOSED_HEADERS = (
     *("X-Request-ID", "Server-Timing", "Location", "Link", "ETag", "Retry-After", "WWW-Authenticate"),
     *("API-Version", "Deprecation", "Sunset", "Brownout", "Idempotent-Replayed"),
+    *("RateLimit", "RateLimit-Policy", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"),
 )
 
 
@@ -47,7 +50,7 @@ class Installation:
     translate: Mapping[type[Exception], Callable[[Any], Problem | None]]
     info: Mapping[str, Any]
     allowed_hosts: Sequence[str] = ("*",)
-    host_free_paths: Sequence[str] = ()  # answer to any Host: probes call by address
+    host_free_paths: Sequence[str] = ()  # answer to any Host, and without limit: probes call by address
     cors_origins: Sequence[str] = ()
     cors_allow_credentials: bool = False
     max_body_bytes: int = 1024 * 1024
@@ -55,6 +58,8 @@ class Installation:
     docs_enabled: bool = True
     pages: Pages | None = None  # whose `base.html` the guides extend; the kernel's own by default
     identify: Callable[[Request], str | None] = lambda _: None  # the registered client whose token is sent
+    account: Callable[[Request], str | None] = lambda _: None  # the account whose token is sent
+    limits: Limits | None = None  # how much a caller may send; any amount without
     store_usage: Callable[[Counts], None] = lambda _: None  # see Ledger
     flush_seconds: float = FLUSH_SECONDS
     usage_stop_seconds: float = STOP_SECONDS
@@ -107,7 +112,7 @@ def install(app: FastAPI, installation: Installation) -> Installed:
             _serve_document(app, version, documents[version.name])
         app.mount(ASSETS_PATH, assets())
     _handle_errors(app, installation)
-    _add_middleware(app, installation, schedule, observers)
+    _add_middleware(app, installation, schedule, metrics, observers)
     return Installed(documents, schedule, ledger, metrics)
 
 
@@ -205,22 +210,39 @@ def _handle_errors(app: FastAPI, installation: Installation) -> None:
 
 
 def _add_middleware(
-    app: FastAPI, installation: Installation, schedule: Schedule, observers: Sequence[Callable[[Call], None]]
+    app: FastAPI,
+    installation: Installation,
+    schedule: Schedule,
+    metrics: Metrics,
+    observers: Sequence[Callable[[Call], None]],
 ) -> None:
     """From the inside out: what is added last is the outermost."""
+    render, template_of = _render(installation), _templates(app, installation.versions)
     app.add_middleware(
         Boundary,
         versions=installation.versions,
         schedule=schedule,
         identify=installation.identify,
-        template_of=_templates(app, installation.versions),
-        render=_render(installation),
+        template_of=template_of,
+        render=render,
         allowed_hosts=installation.allowed_hosts,
         host_free_paths=installation.host_free_paths,
         max_body_bytes=installation.max_body_bytes,
     )
     app.add_middleware(GZipMiddleware, minimum_size=1024)
     app.add_middleware(NotModified)
+    if installation.limits is not None:
+        app.add_middleware(
+            RateLimits,
+            versions=installation.versions,
+            render=render,
+            limits=installation.limits,
+            account=installation.account,
+            client=installation.identify,
+            free_paths=installation.host_free_paths,
+            template_of=template_of,
+            refused=metrics.limited,
+        )
     if installation.cors_origins:
         app.add_middleware(
             CORSMiddleware,

@@ -50,6 +50,15 @@ class Metrics:
             ("client", "pinned", "called"),
             registry=self._registry,
         )
+        self._limited = Counter(
+            "rate_limited_requests", "Requests refused with 429, by policy.", ("policy",), registry=self._registry
+        )
+        self._limits_shared = Gauge(
+            "rate_limits_shared",
+            "Whether the workers count requests together, in Redis; 0 also while it does not answer.",
+            multiprocess_mode="livemin",
+            registry=self._registry,
+        )
         self._written = Gauge(
             "api_usage_written_timestamp_seconds",
             "Up to when every call is in the usage ledger; time() minus this is how far it lags behind.",
@@ -87,6 +96,14 @@ class Metrics:
     def drifted(self, client: str, pinned: str, called: str, calls: int) -> None:
         """Count calls by a registered client of a version that it is not pinned to."""
         self._drift.labels(client, pinned, called).inc(calls)
+
+    def limited(self, policy: str) -> None:
+        """Count a request that was refused by this policy."""
+        self._limited.labels(policy).inc()
+
+    def limits_shared(self, shared: bool) -> None:
+        """Note whether the workers count requests together."""
+        self._limits_shared.set(shared)
 
     def usage_written(self) -> None:
         """Note that nothing is left to be written of what was counted until now."""

@@ -24,6 +24,7 @@ _DESCRIPTIONS = {
     413: "The body is larger than the service takes.",
     415: "The body is not of a media type this operation reads.",
     422: "Part of the request is malformed or out of range.",
+    429: "Too many requests, or wrong passwords; try again after Retry-After seconds.",
     500: "A bug in the service; report it with the request id.",
     503: "The service cannot answer just now; try again.",
 }
@@ -45,11 +46,11 @@ def refusals(*statuses: int, **described: str) -> dict[int | str, dict[str, Any]
 
 def response_headers(status: int, *, required: bool = True, **described: str) -> dict[int | str, dict[str, Any]]:
     """The `responses` of a route whose reply of this status has these headers."""
-    headers = {
-        name: {"description": text, "required": required, "schema": {"type": "string"}}
-        for name, text in described.items()
-    }
-    return {status: {"headers": headers}}
+    return {status: {"headers": {name: _header(text, required=required) for name, text in described.items()}}}
+
+
+def _header(description: str, *, required: bool) -> dict[str, Any]:
+    return {"description": description, "required": required, "schema": {"type": "string"}}
 
 
 def links(status: int, **targets: dict[str, Any]) -> dict[str, Any]:
@@ -148,6 +149,8 @@ def _complete(operation: dict[str, Any], version: ApiVersion) -> None:
         expected.add(422)
     if "requestBody" in operation:
         expected.add(413)
+    if version.documents_limits:
+        expected.add(429)
     if any(parameter["name"].lower() == "idempotency-key" for parameter in operation.get("parameters", ())):
         responses.setdefault("409", {"description": _KEY_IN_USE})
         for status in (status for status in responses if status.startswith("2")):
@@ -160,4 +163,6 @@ def _complete(operation: dict[str, Any], version: ApiVersion) -> None:
             model = form.validation_model if status == "422" else form.model
             response["description"] = _DESCRIPTIONS[422] if status == "422" else response["description"]
             response["content"] = {form.media_type: {"schema": {"$ref": f"#/components/schemas/{model.__name__}"}}}
+    if 429 in expected:
+        responses["429"]["headers"] = {"Retry-After": _header("When to try again, in seconds.", required=True)}
     operation["responses"] = dict(sorted(responses.items()))

@@ -77,6 +77,13 @@ INVALID_REQUEST = ProblemType(
     "Invalid Request",
     "Part of the request is malformed or out of range. `errors` names each part and what it should be.",
 )
+RATE_LIMITED = ProblemType(
+    "rate-limited",
+    429,
+    "Too Many Requests",
+    "The account, the registered client or, without a token, the address has used up its quota. The next window begins "
+    "after Retry-After seconds; the RateLimit field of every reply says how much is left.",
+)
 INTERNAL_ERROR = ProblemType(
     "internal-error",
     500,
@@ -99,6 +106,7 @@ KERNEL_TYPES = (
     CONTENT_TOO_LARGE,
     UNSUPPORTED_MEDIA_TYPE,
     INVALID_REQUEST,
+    RATE_LIMITED,
     INTERNAL_ERROR,
     UNAVAILABLE,
 )

@@ -1,6 +1,6 @@
 """The declaration of one version."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -12,6 +12,7 @@ from starlette.responses import Response
 from app.versioning.brownouts import Brownout
 from app.versioning.migration import Migration
 from app.versioning.problems import Problem
+from app.versioning.quotas import Standing, ratelimit_fields
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,8 @@ class ApiVersion:
     # client or spare one, leave these paths alone.
     token_paths: Sequence[str] = ()
     migration: Migration | None = None  # to the successor
+    limit_fields: Callable[[Sequence[Standing]], Mapping[str, str]] = ratelimit_fields  # tell how a caller stands
+    documents_limits: bool = False  # whether the document has the 429 that any operation can meet
 
     @property
     def promised(self) -> bool:

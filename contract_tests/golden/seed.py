@@ -7,11 +7,14 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
+from functools import cache
+from typing import Any
 
 import sqlalchemy as sa
 import time_machine
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from httpx2 import Response
 from sqlalchemy.orm import Session
 
 from app.adoption import clients
@@ -33,6 +36,7 @@ HEADERS = (
     *("allow", "cache-control", "connection", "content-encoding", "content-type", "etag", "link", "location"),
     *("idempotent-replayed", "pragma", "retry-after", "vary", "www-authenticate", "x-request-id"),
     *("api-version", "brownout", "deprecation", "sunset"),
+    *("ratelimit", "ratelimit-policy", "x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"),
     *("content-security-policy", "referrer-policy", "x-content-type-options", "x-frame-options"),
 )
 # Sent with every request that says nothing else of them.
@@ -78,8 +82,8 @@ _CLIENTS = [
 _VOTES = [(2, 1, 1), (3, 1, 1), (1, 5, -1), (4, 5, -1), (2, 5, 1), (3, 3, 1), (4, 3, -1), (1, 9, 1), (2, 2 + 7, 1)]
 
 
-def app_for(database_url: str) -> FastAPI:
-    """The application as recorded: every setting has its default but the ones no test could run with.
+def app_for(database_url: str, **changes: Any) -> FastAPI:
+    """The application as recorded: every setting has its default but the ones no test could run with, and `changes`.
 
     Whatever the environment says, and `.env`: what is recorded must not depend on who asks.
     """
@@ -90,8 +94,9 @@ def app_for(database_url: str) -> FastAPI:
         "bcrypt_rounds": 4,
         "log_level": "ERROR",
         "usage_stop_seconds": 0,
+        "rate_limit_enabled": False,  # what is answered must not depend on how much was asked before
     }
-    return create_app(Settings.model_validate({**defaults, **own}))
+    return create_app(Settings.model_validate({**defaults, **own, **changes}))
 
 
 def plant(app: FastAPI) -> dict[str, str]:
@@ -170,9 +175,31 @@ def _database_away(_: Database) -> Iterator[TestClient]:
         yield client
 
 
+class _Impatient(TestClient):
+    """Asks for something else first, so that a quota of one request is used up by then."""
+
+    def request(self, method: str, url: Any, **more: Any) -> Response:
+        super().request("GET", "/nothing", headers=more["headers"])
+        return super().request(method, url, **more)
+
+
+@cache
+def _strict_app(database_url: str) -> FastAPI:
+    limits = dict.fromkeys(("rate_limit_account", "rate_limit_client", "rate_limit_address"), "1/hour")
+    return app_for(database_url, rate_limit_enabled=True, **limits)
+
+
+@contextmanager
+def _quota_used_up(database: Database) -> Iterator[TestClient]:
+    """The same service with a quota of one request, asked by somebody who has sent it."""
+    with _Impatient(_strict_app(database.engine.url.render_as_string(hide_password=False))) as client:
+        yield client
+
+
 # What `given` may say of a request. Each gives the client to ask instead of the usual one, or None.
 CIRCUMSTANCES: dict[str, Callable[[Database], AbstractContextManager[TestClient | None]]] = {
     "": lambda _: nullcontext(),
     "tables missing": _tables_missing,
     "database away": _database_away,
+    "quota used up": _quota_used_up,
 }

@@ -8,6 +8,7 @@ from app.api.v1 import auth, posts, users, votes
 from app.api.v1.errors import ERRORS
 from app.api.v1.migration import MIGRATION
 from app.versioning import ApiVersion
+from app.versioning.quotas import x_ratelimit_fields
 
 router = APIRouter()
 for module in (users, auth, posts, votes):
@@ -39,4 +40,5 @@ VERSION = ApiVersion(
     policy="/policy",
     token_paths=("/v1/login",),
     migration=MIGRATION,
+    limit_fields=x_ratelimit_fields,
 )

@@ -18,9 +18,12 @@ VERSION = ApiVersion(
     summary="Users, posts, tags and votes.",
     description=(
         "Published posts are readable without a token. Lists are read by cursor; errors are problem details "
-        "(RFC 9457); bodies are strict. Ids, tokens and facts are the same as in version 1."
+        "(RFC 9457); bodies are strict. Ids, tokens and facts are the same as in version 1. Requests are counted by "
+        "account, registered client or address: `RateLimit-Policy` tells the quotas and `RateLimit` what is left of "
+        "them, on every reply."
     ),
     revision="2.0.0",
+    documents_limits=True,
     tags=(
         {"name": "users", "description": "Accounts and profiles."},
         {"name": "auth", "description": "Tokens, as OAuth 2.0 has them."},

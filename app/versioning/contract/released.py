@@ -88,11 +88,14 @@ def check(version: ApiVersion, document: dict[str, Any], folder: Path) -> Drift 
     return Drift(version.name, version.frozen, located, wording)
 
 
-def release(version: ApiVersion, document: dict[str, Any], folder: Path, changelog: Path) -> Drift | None:
+def release(
+    version: ApiVersion, document: dict[str, Any], folder: Path, changelog: Path, correction: str | None = None
+) -> Drift | None:
     """Make the document the released one, and write what changed under "Unreleased" in the changelog.
 
     Gives what was released; None when there was nothing to release. ContractError for what would break a client, and
-    for a frozen version that has been released before: then nothing is written.
+    for a frozen version that has been released before: then nothing is written. A `correction` is the reason why the
+    document was wrong and the service right: it lets in what breaks by the document alone, and the changelog has it.
     """
     file = released_file(folder, version)
     if not file.exists():
@@ -106,11 +109,14 @@ def release(version: ApiVersion, document: dict[str, Any], folder: Path, changel
         return None
     if drift.frozen:
         raise ContractError(f"{version.name} is frozen: its document does not change any more; put it back")
-    if drift.breaking:
+    if correction is not None and not drift.breaking:
+        raise ContractError(f"{version.name} breaks no client, so there is nothing to correct; leave the reason out")
+    if drift.breaking and correction is None:
         raise ContractError(f"{version.name} would break its clients; tandem contract check says how")
-    lines = [f"- {version.name}: {_operation(change)}{change.what}." for change, _ in drift.changes] or [
-        f"- {version.name}: wording of the document."
-    ]
+    lines = [f"- {version.name}: {_operation(change)}{change.what}." for change, _ in drift.changes if not change.fails]
+    if correction is not None:
+        lines.append(f"- {version.name}: a correction of the document: {correction}")
+    lines = lines or [f"- {version.name}: wording of the document."]
     _enter(changelog, list(dict.fromkeys(lines)))
     file.write_text(canonical(document), encoding="utf-8")
     return drift
@@ -134,7 +140,11 @@ def describe(drift: Drift) -> str:
     if drift.frozen:
         lines.append(f"{drift.version} is frozen: put its document back as it was released.")
     elif drift.breaking:
-        lines.append(f"{drift.version} may only grow: make these changes in a new version, or undo them.")
+        lines.append(
+            f"{drift.version} may only grow: make these changes in a new version, or undo them. If the service has "
+            "always done so and the document alone was wrong: "
+            f"tandem contract release {drift.version} --correction REASON"
+        )
     else:
         what = "has grown" if drift.changes else "is worded otherwise"
         lines.append(

@@ -56,4 +56,18 @@ SCENARIOS = {
         }
         for name, given in (("own-failures", "tables missing"), ("database-away", "database away"))
     },
+    "rate-limited": {
+        "sign up": post("/v1/users", json=_OF_NOBODY, given="quota used up"),
+        "look up": get("/v1/users/1", given="quota used up"),
+        "log in": post("/v1/login", form=_LOGIN, given="quota used up"),
+        **operations("ada", "1", "quota used up"),
+        "an unknown path": get("/v1/nothing", given="quota used up"),
+        "trailing slash": get("/v1/posts/", "ada", given="quota used up"),
+        "HEAD": ask("HEAD", "/v1/users/1", given="quota used up"),
+        "asking for permission is free": ask("OPTIONS", "/v1/posts", given="quota used up"),
+    },
+    "guessed-too-often": {
+        **{f"a wrong password, {time}": post("/v1/login", form=_LOGIN) for time in range(1, 12)},
+        "when it has ended": post("/v1/login", form=_LOGIN, at="2026-03-01T12:01:00Z"),
+    },
 }

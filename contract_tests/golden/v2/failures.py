@@ -19,6 +19,11 @@ _OTHER_METHODS = {
     "/v2/posts/1/vote": "GET",
     "/v2/tags": "OPTIONS",
 }
+_WRONG = {"grant_type": "password", "username": "ada@example.com", "password": "wrong"}
+_RIGHT = {**_WRONG, "password": PASSWORD}
+_BOB = {**_RIGHT, "username": "Bob@Example.com"}
+_PAIR = {"token:new": "/access_token", "refresh:new": "/refresh_token"}
+_CHANGE = {"current_password": "wrong", "new_password": "battery staple"}
 _CLIENT = {"id": "new", "name": "New", "contact": "new@example.com"}
 _SUNSET = {"sunset": "2028-11-20T00:00:00Z"}
 
@@ -79,4 +84,23 @@ SCENARIOS = {
     },
     "own-failures": _operations("tables missing"),
     "database-away": _operations("database away"),
+    "rate-limited": {
+        **_operations("quota used up"),
+        "an unknown path": get("/v2/nope", given="quota used up"),
+        "a bad token counts for its address": get("/v2/users/me", "expired", given="quota used up"),
+        "asking for permission is free": ask("OPTIONS", "/v2/posts", given="quota used up"),
+    },
+    "guessed-too-often": {
+        **{f"a wrong password, {time}": post("/v2/auth/token", form=_WRONG) for time in range(1, 11)},
+        "the right one": post("/v2/auth/token", form=_RIGHT),
+        "the same in version 1": post("/v1/login", form=_RIGHT),
+        "another person's": post("/v2/auth/token", form=_BOB, captures=_PAIR),
+        "who is signed in": get("/v2/users/me", "ada"),
+        "a second before it ends": post("/v2/auth/token", form=_WRONG, at="2026-03-01T12:00:59Z"),
+        "when it has ended": post("/v2/auth/token", form=_RIGHT, captures=_PAIR, at="2026-03-01T12:01:00Z"),
+        **{
+            f"a wrong current password, {time}": put("/v2/users/me/password", "ada", json=_CHANGE)
+            for time in range(1, 12)
+        },
+    },
 }
