@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import httpx2
 
-START_SECONDS = 30
+START_SECONDS = 90
 
 
 class LiveServer:
