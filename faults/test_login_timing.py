@@ -1,0 +1,104 @@
+"""What a login tells by the time it takes, and what a rush of logins costs everybody else."""
+
+import statistics
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from app.db import Database
+from app.domain import users
+from app.domain.passwords import PasswordHasher
+from app.settings import Settings
+from faults.conftest import Measured
+from tests.server import LiveServer
+
+PASSWORD = "correct horse"
+LogIn = Callable[[httpx2.Client, str, str], httpx2.Response]
+
+
+def sign_up(url: str, count: int, rounds: int) -> None:
+    """So many accounts with a password, known0@…, and without one, as imported people are, imported0@…"""
+    password_hash = PasswordHasher(rounds=rounds, workers=1).hash_blocking(PASSWORD)
+    database = Database(Settings(database_url=url).database_url)
+    with database.write() as session:
+        for number in range(count):
+            users.create(session, email=f"known{number}@example.com", password_hash=password_hash)
+            users.create(session, email=f"imported{number}@example.com", password_hash=None)
+    database.close()
+
+
+def v1(client: httpx2.Client, email: str, password: str) -> httpx2.Response:
+    return client.post("/v1/login", data={"username": email, "password": password})
+
+
+def v2(client: httpx2.Client, email: str, password: str) -> httpx2.Response:
+    return client.post("/v2/auth/token", data={"grant_type": "password", "username": email, "password": password})
+
+
+def portal(client: httpx2.Client, email: str, password: str) -> httpx2.Response:
+    ours = {"Sec-Fetch-Site": "same-origin"}
+    return client.post("/portal/sign-in", data={"email": email, "password": password}, headers=ours)
+
+
+@pytest.mark.parametrize(("way", "log_in"), [("v1", v1), ("v2", v2), ("portal", portal)])
+def test_a_refused_login_takes_as_long_for_whatever_reason(
+    sqlite_url: str, tmp_path: Path, way: str, log_in: LogIn, measured: Measured
+) -> None:
+    """Of 300 refused logins, taken in turns, the medians by reason lie within 5 % of each other; so does the first."""
+    sign_up(sqlite_url, 100, rounds=10)
+    reasons = {"unknown": "nobody", "wrong password": "known", "no password": "imported"}
+    took: dict[str, list[float]] = {reason: [] for reason in reasons}
+    with (
+        LiveServer(sqlite_url, tmp_path, BCRYPT_ROUNDS="10", RATE_LIMIT_ENABLED="false") as server,
+        httpx2.Client(base_url=server.url, timeout=30) as client,
+    ):
+        for number in range(100):  # another account each time: nobody has failed too often
+            for reason, name in reasons.items():
+                begun = time.perf_counter()
+                reply = log_in(client, f"{name}{number}@example.com", "a wrong one")
+                took[reason].append((time.perf_counter() - begun) * 1000)
+                assert reply.status_code in (400, 403)
+    medians = {reason: statistics.median(times) for reason, times in took.items()}
+    apart = max(medians.values()) / min(medians.values()) - 1
+    shown = ", ".join(f"{reason} {median:.1f} ms" for reason, median in medians.items())
+    measured(f"300 refused logins through {way}, medians", f"{shown}; {apart:.1%} apart")
+    assert apart <= 0.05
+
+
+def test_a_rush_of_logins_leaves_reads_alone(sqlite_url: str, tmp_path: Path, measured: Measured) -> None:
+    """While fifty people log in at once, the p99 of reads stays under twice what it is when nobody does.
+
+    Both are measured in turns: the machine may have other work, now more, now less.
+    """
+    sign_up(sqlite_url, 50, rounds=12)
+    idle, rushed = [], []
+    with (
+        LiveServer(sqlite_url, tmp_path, BCRYPT_ROUNDS="12", RATE_LIMIT_ENABLED="false") as server,
+        httpx2.Client(base_url=server.url, timeout=120) as client,
+        ThreadPoolExecutor(50) as pool,
+    ):
+        read(client)
+        for _ in range(3):
+            idle += [read(client) for _ in range(2000)]
+            logins = [pool.submit(v2, client, f"known{number}@example.com", PASSWORD) for number in range(50)]
+            while not all(login.done() for login in logins):
+                rushed.append(read(client))
+            assert {login.result().status_code for login in logins} == {200}
+    usual, then = (statistics.quantiles(times, n=100)[98] for times in (idle, rushed))
+    measured(
+        "reads while 50 log in, p99 (median)",
+        f"{then:.1f} ms ({statistics.median(rushed):.1f}); idle {usual:.1f} ms ({statistics.median(idle):.1f}): "
+        f"{then / usual:.2f} times, {len(rushed)} reads",
+    )
+    assert then < 2 * usual
+
+
+def read(client: httpx2.Client) -> float:
+    """How long one took, in milliseconds."""
+    begun = time.perf_counter()
+    assert client.get("/v2/users/1").status_code == 200
+    return (time.perf_counter() - begun) * 1000
