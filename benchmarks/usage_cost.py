@@ -79,7 +79,13 @@ async def _measure(app: Any) -> None:
 def main() -> None:
     with tempfile.TemporaryDirectory(prefix="tandem-bench-") as folder:
         url = f"sqlite:///{folder}/tandem.db"
-        settings = Settings(database_url=url, secret_key="x" * 32, log_level="WARNING", usage_flush_seconds=3600)
+        settings = Settings(
+            database_url=url,
+            secret_key="x" * 32,
+            log_level="WARNING",
+            usage_flush_seconds=3600,
+            rate_limit_enabled=False,
+        )
         app = create_app(settings)
         database = app.state.services.database
         migrations.upgrade(database)
