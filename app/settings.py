@@ -310,27 +310,29 @@ def _development_key(settings: Settings) -> str:
 
 def describe_settings(settings: Settings) -> list[tuple[str, str, str]]:
     """(name, value, source) of every setting in force; secrets masked."""
-    rows = []
-    for field in Settings.model_fields:
-        name, value = field.upper(), getattr(settings, field)
-        source = _configured(name) or "default"
-        if isinstance(value, SecretStr):
-            value = "********" if value.get_secret_value() else ""
-        if field == "secret_key":
-            source = _configured(name) or str(development_key_file(settings))
-        elif field == "secret_key_fallbacks":
-            value = ",".join("********" for _ in value)
-        elif field == "database_url":
-            value = settings.masked_database_url
-        elif field == "log_format":
-            value = "json" if settings.logs_json else "console"
-        elif isinstance(value, dict):
-            value = json.dumps({key: inner.model_dump(mode="json", exclude_unset=True) for key, inner in value.items()})
-        elif isinstance(value, tuple):
-            value = ",".join(value)
-        elif isinstance(value, bool):
-            value = str(value).lower()
-        elif isinstance(value, float):
-            value = f"{value:g}"
-        rows.append((name, str(value), source))
-    return rows
+    shown = {"database_url": settings.masked_database_url, "log_format": "json" if settings.logs_json else "console"}
+    unset = {"secret_key": str(development_key_file(settings))}
+    return [
+        (
+            field.upper(),
+            _shown(shown.get(field, getattr(settings, field))),
+            _configured(field.upper()) or unset.get(field, "default"),
+        )
+        for field in Settings.model_fields
+    ]
+
+
+def _shown(value: Any) -> str:
+    """A setting's value as a person would write it."""
+    match value:
+        case SecretStr():
+            return "********" if value.get_secret_value() else ""
+        case dict():
+            return json.dumps({key: inner.model_dump(mode="json", exclude_unset=True) for key, inner in value.items()})
+        case tuple():
+            return ",".join(_shown(item) for item in value)
+        case bool():
+            return str(value).lower()
+        case float():
+            return f"{value:g}"
+    return str(value)

@@ -139,13 +139,21 @@ class Accounts:
         would fill up the count, and lock out somebody who logs in often at once.
         """
 
-        def attempt() -> tuple[bool, str | None]:
+        @retried
+        def enter() -> None:
             with self.database.write() as session:
                 self.throttle.reserve(session, target)
+
+        @retried
+        def take_back() -> None:
+            with self.database.write() as session:
+                self.throttle.forgive(session, target)
+
+        def attempt() -> tuple[bool, str | None]:
+            enter()
             fits, new_hash = self.hasher.verify_blocking(password, password_hash)
             if fits:
-                with self.database.write() as session:
-                    self.throttle.forgive(session, target)
+                take_back()
             return fits, new_hash
 
         return await self.hasher.run(attempt)

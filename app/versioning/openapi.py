@@ -134,15 +134,30 @@ def _without_end(operation: dict[str, Any]) -> dict[str, Any]:
     return {**rest, "responses": responses}
 
 
+def _announce_end(operation: dict[str, Any], version: ApiVersion) -> set[int]:
+    """Say that the version ends, and give the status that it ends with."""
+    if version.deprecated is not None:
+        operation["deprecated"] = True
+    if version.sunset is None:
+        return set()
+    operation["x-sunset"] = rfc3339(version.sunset)  # where tools that compare documents look for it
+    return {410}
+
+
+def _tell_of_replays(operation: dict[str, Any]) -> None:
+    """What comes of Idempotency-Key, where an operation takes it."""
+    if all(parameter["name"].lower() != "idempotency-key" for parameter in operation.get("parameters", ())):
+        return
+    responses = operation["responses"]
+    responses.setdefault("409", {"description": _KEY_IN_USE})
+    for status in (status for status in responses if status.startswith("2")):
+        responses[status].setdefault("headers", {})["Idempotent-Replayed"] = _REPLAYED
+
+
 def _complete(operation: dict[str, Any], version: ApiVersion) -> None:
     """Give every refusal the version's form, and add those that any operation can meet."""
     responses, form = operation["responses"], version.errors
-    expected = {500, 503}
-    if version.deprecated is not None:
-        operation["deprecated"] = True
-    if version.sunset is not None:
-        operation["x-sunset"] = rfc3339(version.sunset)  # where tools that compare documents look for it
-        expected.add(410)
+    expected = {500, 503} | _announce_end(operation, version)
     # A header of ours that is of no use names nothing that is there; it is never malformed.
     read = any(parameter["in"] != "header" for parameter in operation.get("parameters", ()))
     if read or "requestBody" in operation:
@@ -151,10 +166,7 @@ def _complete(operation: dict[str, Any], version: ApiVersion) -> None:
         expected.add(413)
     if version.documents_limits:
         expected.add(429)
-    if any(parameter["name"].lower() == "idempotency-key" for parameter in operation.get("parameters", ())):
-        responses.setdefault("409", {"description": _KEY_IN_USE})
-        for status in (status for status in responses if status.startswith("2")):
-            responses[status].setdefault("headers", {})["Idempotent-Replayed"] = _REPLAYED
+    _tell_of_replays(operation)
     for status in expected:
         responses.setdefault(str(status), {"description": _DESCRIPTIONS[status]})
     for status, response in responses.items():
