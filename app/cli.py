@@ -6,6 +6,7 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
@@ -32,6 +33,7 @@ from app.domain.fields import DisplayName, Email, Password
 from app.domain.passwords import PasswordHasher
 from app.domain.transfer import DumpError
 from app.main import create_app, served_versions
+from app.serving import BoundedHttp, Bounds
 from app.settings import Settings, SettingsError, describe_settings, load_settings
 from app.versioning import LifecycleError
 from app.versioning.scaffold import ScaffoldError
@@ -112,6 +114,8 @@ def serve(
             host=settings.host,
             port=settings.port,
             workers=settings.workers,
+            http=partial(BoundedHttp, Bounds(settings.max_header_bytes, settings.client_timeout)),  # type: ignore[arg-type]
+            ws="none",
             log_config=None,
             access_log=False,
             server_header=False,

@@ -116,6 +116,15 @@ class Settings(BaseSettings):
         (), description="addresses and networks whose X-Forwarded-For and -Proto are believed, comma separated"
     )
     max_body_bytes: int = Field(1024 * 1024, ge=1024, description="largest request body, bytes; beyond it 413")
+    max_header_bytes: int = Field(
+        65536, ge=4096, le=1048576, description="largest head of a request, bytes; beyond it 431, or 414"
+    )
+    client_timeout: float = Field(
+        20,
+        ge=0.5,
+        le=600,
+        description="longest a client may take to send a request, or take nothing of a reply, seconds",
+    )
     allowed_hosts: CommaSeparated = Field(
         ("*",), description="Host headers answered, comma separated; * is any, *.example.com a domain's hosts"
     )

@@ -14,14 +14,13 @@ from urllib.parse import unquote_to_bytes
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.versioning import lifecycle, problems
 from app.versioning.brownouts import Schedule
-from app.versioning.problems import FieldError, Problem
+from app.versioning.problems import FieldError, Problem, Refusal
 from app.versioning.usage import ANONYMOUS, MOST_BODY_BYTES, Call, Client, client_of
 from app.versioning.version import ApiVersion
 
@@ -150,7 +149,11 @@ class RequestContext:
 
 
 class Boundary:
-    """The last ring before the routes: the host, the size of the body, versions' ends, trailing slashes, and bugs."""
+    """The last ring before the routes: the host, the size of the body, versions' ends, trailing slashes, and bugs.
+
+    A server that has found something wrong with how a request arrives says so in `scope["state"]["refusal"]`, a
+    Problem, at first or while the body is being read; it is answered here like any other.
+    """
 
     def __init__(
         self,
@@ -180,7 +183,7 @@ class Boundary:
             return
         scope = dict(scope)  # the outer rings go on seeing the path that was asked for
         version = version_of(scope["path"], self.versions)
-        refusal = self._host(scope) or self._end(version, Request(scope)) or self._malformed(scope)
+        refusal = _refused(scope) or self._host(scope) or self._end(version, Request(scope)) or self._malformed(scope)
         if refusal is not None:
             await self.render(refusal, Request(scope))(scope, receive, send)
             return
@@ -194,7 +197,7 @@ class Boundary:
             await send(message)
 
         try:
-            await self.app(scope, self._limited(receive), noting_start)
+            await self.app(scope, self._limited(scope, receive), noting_start)
         except ClientDisconnect:
             pass  # nobody is left to answer
         except Exception:
@@ -212,12 +215,18 @@ class Boundary:
                 )
 
     def _host(self, scope: Scope) -> Problem | None:
+        hosts = Headers(scope=scope).getlist("host")
+        if len(hosts) != 1 and not (scope.get("http_version") == "1.0" and not hosts):  # RFC 9112, section 3.2
+            return Problem(problems.INVALID_HOST, "Send one Host header")
         any_host = "*" in self.allowed_hosts or scope["path"] in self.host_free_paths
-        if any_host or _host_allowed(Headers(scope=scope).get("host", ""), self.allowed_hosts):
+        if any_host or _host_allowed(hosts[0] if hosts else "", self.allowed_hosts):
             return None
         return Problem(problems.INVALID_HOST, "This service does not answer to that host")
 
     def _malformed(self, scope: Scope) -> Problem | None:
+        # The router's patterns end in $, which a line end may follow: a path that a proxy's rules did not know.
+        if scope["path"].rstrip("/").endswith("\n"):
+            return Problem(problems.NOT_FOUND, "Not Found")
         if (parameter := _parameter_not_text(scope["query_string"])) is not None:
             error = FieldError(("query", parameter), "Input should be UTF-8 text", "string_unicode")
             return Problem(problems.INVALID_REQUEST, "The request is invalid; see `errors`", [error])
@@ -247,7 +256,7 @@ class Boundary:
         detail = f"The body may have at most {self.max_body_bytes} bytes"
         return Problem(problems.CONTENT_TOO_LARGE, detail, headers={"Connection": "close"})
 
-    def _limited(self, receive: Receive) -> Receive:
+    def _limited(self, scope: Scope, receive: Receive) -> Receive:
         """Count what arrives: a chunked body does not say its length beforehand."""
         received = 0
 
@@ -255,9 +264,9 @@ class Boundary:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            if received > self.max_body_bytes:
-                problem = self._too_large()
-                raise HTTPException(problem.status, problem.detail, dict(problem.headers))
+            refusal = self._too_large() if received > self.max_body_bytes else _refused(scope)
+            if refusal is not None:
+                raise Refusal(refusal)
             return message
 
         return receive_limited
@@ -278,6 +287,11 @@ def _noting(receive: Receive, body: bytearray) -> Receive:
 def version_of(path: str, versions: Sequence[ApiVersion]) -> ApiVersion | None:
     """The version a path belongs to, by its prefix: a path that nothing serves has no route to tell."""
     return next((version for version in versions if version.owns(path)), None)
+
+
+def _refused(scope: Scope) -> Problem | None:
+    refusal: Problem | None = scope["state"].get("refusal")
+    return refusal
 
 
 def _host_allowed(host: str, allowed: Sequence[str]) -> bool:

@@ -49,6 +49,13 @@ METHOD_NOT_ALLOWED = ProblemType(
 INVALID_HOST = ProblemType(
     "invalid-host", 400, "Invalid Host", "The Host header names none of the hosts this service answers to."
 )
+MALFORMED_REQUEST = ProblemType(
+    "malformed-request",
+    400,
+    "Malformed Request",
+    "What was sent is no request of HTTP/1.1, or one that two readers could read in two ways. Look at its framing: the "
+    "request line, the ends of lines, Content-Length, Transfer-Encoding and Host.",
+)
 RETIRED = ProblemType(
     "version-retired",
     410,
@@ -62,8 +69,17 @@ BROWNOUT = ProblemType(
     "The version is switched off for an announced while, to remind its clients of its sunset. It is back after "
     "Retry-After seconds; the Brownout header lists the windows. The reply names the same resource in the successor.",
 )
+REQUEST_TIMEOUT = ProblemType(
+    "request-timeout",
+    408,
+    "Request Timeout",
+    "The request did not arrive in time, and the connection is closed. Send it again, whole.",
+)
 CONTENT_TOO_LARGE = ProblemType(
     "content-too-large", 413, "Content Too Large", "The request body is larger than this service takes. Send less."
+)
+URI_TOO_LONG = ProblemType(
+    "uri-too-long", 414, "URI Too Long", "The request line is longer than this service takes. Shorten the query."
 )
 UNSUPPORTED_MEDIA_TYPE = ProblemType(
     "unsupported-media-type",
@@ -84,6 +100,12 @@ RATE_LIMITED = ProblemType(
     "The account, the registered client or, without a token, the address has used up its quota. The next window begins "
     "after Retry-After seconds; the RateLimit field of every reply says how much is left.",
 )
+HEADERS_TOO_LARGE = ProblemType(
+    "request-header-fields-too-large",
+    431,
+    "Request Header Fields Too Large",
+    "The header fields together are larger than this service takes. Send fewer, or shorter ones: cookies, most often.",
+)
 INTERNAL_ERROR = ProblemType(
     "internal-error",
     500,
@@ -101,16 +123,30 @@ KERNEL_TYPES = (
     NOT_FOUND,
     METHOD_NOT_ALLOWED,
     INVALID_HOST,
+    MALFORMED_REQUEST,
     RETIRED,
     BROWNOUT,
+    REQUEST_TIMEOUT,
     CONTENT_TOO_LARGE,
+    URI_TOO_LONG,
     UNSUPPORTED_MEDIA_TYPE,
     INVALID_REQUEST,
     RATE_LIMITED,
+    HEADERS_TOO_LARGE,
     INTERNAL_ERROR,
     UNAVAILABLE,
 )
-_BY_STATUS = {type_.status: type_ for type_ in KERNEL_TYPES if type_ not in (INVALID_HOST, RETIRED, BROWNOUT)}
+_BY_STATUS = {
+    type_.status: type_ for type_ in KERNEL_TYPES if type_ not in (INVALID_HOST, MALFORMED_REQUEST, RETIRED, BROWNOUT)
+}
+
+
+class Refusal(HTTPException):
+    """A problem that shows while a request is being read; the framework lets it through to whoever renders it."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.status, problem.detail)
+        self.problem = problem
 
 
 def unavailable(detail: str = "The service cannot answer just now", retry_after: int = 1) -> Problem:
@@ -131,6 +167,8 @@ def _location(found: Mapping[str, Any]) -> tuple[str | int, ...]:
 
 def of_http_exception(error: HTTPException) -> Problem:
     """The failure that the framework reports by status."""
+    if isinstance(error, Refusal):
+        return error.problem
     if error.status_code == 400:
         # FastAPI says so of a body that cannot be read at all (encoding, depth, digits, multipart framing).
         unreadable = FieldError(("body",), "The body cannot be read", "body_unreadable")

@@ -1,0 +1,139 @@
+"""The server's end of a connection: uvicorn's own, with bounds on what one connection may cost.
+
+uvicorn takes a head of any size, at any pace, and waits forever for whoever does not read the reply. What is bounded
+here, and through which of its interfaces, docs/decisions/0016 says.
+"""
+
+import re
+from asyncio import TimerHandle
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from app.versioning import Problem, ProblemType
+from app.versioning.problems import HEADERS_TOO_LARGE, MALFORMED_REQUEST, REQUEST_TIMEOUT, URI_TOO_LONG
+
+LEAST_TAKEN = 64 * 1024  # of a reply, within `timeout`, unless less is left
+_FIRST_SEGMENT = re.compile(rb"/[A-Za-z0-9]*")
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """`header_bytes` is how large the head of a request may be. `timeout`, in seconds, is how long a request may take
+    to arrive, from its first byte to its last, and how long a client may take nothing of a reply.
+    """
+
+    header_bytes: int
+    timeout: float
+
+
+class Phase(Enum):
+    """Which part of a request comes next."""
+
+    NOTHING = auto()  # none has begun
+    HEAD = auto()
+    BODY = auto()
+
+
+class BoundedHttp(HttpToolsProtocol):
+    """One connection: an `asyncio.Protocol`, and the callbacks of an `httptools.HttpRequestParser`.
+
+    What is wrong with a request is left to the application to answer, by `scope["state"]["refusal"]`, so that also
+    these replies have the form of the path's version, a request id, all headers and a log line. Then it is closed.
+    """
+
+    def __init__(self, bounds: Bounds, **of_uvicorn: Any) -> None:
+        super().__init__(**of_uvicorn)
+        self._bounds = bounds
+        self._phase = Phase.NOTHING
+        self._refused = False
+        self._unframed = 0  # bytes since the last that completed a head or belonged to a body
+        self._arriving_since: float | None = None  # None while nothing is expected of the client
+        self._unsent = 0  # of the reply, when the client last took enough of it
+        self._taken_at = 0.0
+        self._watching: TimerHandle
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._arriving_since = self._taken_at = self.loop.time()
+        self._watch_on()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._watching.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._arriving_since is None:
+            self._arriving_since = self.loop.time()
+        while data and not self._refused:
+            room = self._bounds.header_bytes - self._unframed
+            piece, data = data[:room], data[room:]
+            self._unframed += len(piece)
+            super().data_received(piece)
+            if self._unframed >= self._bounds.header_bytes and not self._refused:
+                long_uri = self._phase is Phase.HEAD and len(self.url) > self._bounds.header_bytes / 2
+                self._refuse(
+                    URI_TOO_LONG if long_uri else HEADERS_TOO_LARGE,
+                    f"The head of a request may have at most {self._bounds.header_bytes - 1} bytes",
+                )
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._phase = Phase.HEAD
+        if self._arriving_since is None:  # another request in the same piece
+            self._arriving_since = self.loop.time()
+
+    def on_headers_complete(self) -> None:
+        self._unframed = 0
+        self.scope["headers"] = list(self.headers)  # the parser's own list will gain the trailers, which are no headers
+        super().on_headers_complete()
+        self._phase = Phase.BODY
+        if self.parser.should_upgrade():  # which we do not: but the parser will read nothing more
+            self.shutdown()
+
+    def on_body(self, body: bytes) -> None:
+        self._unframed = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._unframed = 0
+        self._phase = Phase.NOTHING
+        self._arriving_since = None
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's own words are left unsaid
+        self._refuse(MALFORMED_REQUEST, "The request cannot be read as HTTP/1.1")
+
+    def _refuse(self, type_: ProblemType, detail: str) -> None:
+        """End the request where it is: the application answers it with this problem, and the connection is closed."""
+        self._refused = True
+        if self._phase is Phase.NOTHING:
+            self.on_message_begin()
+        self.scope["state"]["refusal"] = Problem(type_, detail, headers={"Connection": "close"})
+        if self._phase is Phase.HEAD:
+            found = _FIRST_SEGMENT.match(self.url)  # tells the version; the rest may be cut off, or be what is wrong
+            self.url = found[0] if found else b"/"
+            super().on_headers_complete()
+        super().on_message_complete()
+        self.shutdown()
+
+    def _watch_on(self) -> None:
+        self._watching = self.loop.call_later(self._bounds.timeout / 10, self._watch)
+
+    def _watch(self) -> None:
+        """Look after the clock, ten times in the time that is allowed: cheaper than timers for every request."""
+        now = self.loop.time()
+        unsent = self.transport.get_write_buffer_size()
+        if unsent == 0 or abs(unsent - self._unsent) >= LEAST_TAKEN:  # all was taken, or enough, or more is to be sent
+            self._unsent, self._taken_at = unsent, now
+        if now - self._taken_at > self._bounds.timeout:
+            self.transport.abort()
+            return
+        if self._arriving_since is not None and now - self._arriving_since > self._bounds.timeout:
+            if self._phase is Phase.NOTHING:
+                self.transport.close()
+            elif not self._refused:
+                self._refuse(REQUEST_TIMEOUT, f"A request must arrive within {self._bounds.timeout:g} seconds")
+        self._watch_on()
