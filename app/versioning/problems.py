@@ -8,6 +8,8 @@ from typing import Any
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
+MOST_ERRORS = 100  # told of in one reply: a megabyte of wrong members would make eight of explanations
+
 
 @dataclass(frozen=True)
 class ProblemType:
@@ -155,8 +157,9 @@ def unavailable(detail: str = "The service cannot answer just now", retry_after:
 
 
 def of_validation(error: RequestValidationError) -> Problem:
-    """422 with one FieldError for each thing Pydantic found. The input itself is left out."""
-    errors = [FieldError(_location(found), str(found["msg"]), str(found["type"])) for found in error.errors()]
+    """422 with one FieldError for each thing Pydantic found, up to MOST_ERRORS. The input itself is left out."""
+    found_first = error.errors()[:MOST_ERRORS]
+    errors = [FieldError(_location(found), str(found["msg"]), str(found["type"])) for found in found_first]
     return Problem(INVALID_REQUEST, "The request is invalid; see `errors`", errors)
 
 
