@@ -16,6 +16,7 @@ from app.api.services import Core, Db, Services
 from app.api.v2.auth import Caller
 from app.api.v2.media import JSON, MERGE_PATCH
 from app.api.v2.paging import Page, PageQuery, read_page
+from app.api.v2.strict import StrictBody
 from app.db import retried
 from app.domain import sessions, users
 from app.domain.clock import now
@@ -46,9 +47,7 @@ _EXAMPLE_CLIENT: dict[str, Any] = {
 }
 
 
-class ClientCreate(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-
+class ClientCreate(StrictBody):
     id: ClientId = Field(examples=["billing"])
     name: Name = Field(examples=["Billing"])
     contact: Contact = Field(description="Whom to tell before something changes.", examples=["billing@example.com"])
@@ -56,10 +55,8 @@ class ClientCreate(BaseModel):
     owner_id: Id | None = Field(None, description="The user who may look at it.", examples=[1])
 
 
-class ClientPatch(BaseModel):
+class ClientPatch(StrictBody):
     """A merge patch (RFC 7396): null takes away the version it is pinned to, or its owner."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     # A factory and not a default: absent means unchanged, and the document must not promise otherwise.
     name: Name = Field(default_factory=str, examples=["Billing"])

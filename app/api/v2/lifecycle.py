@@ -13,6 +13,7 @@ from app.api.services import Core, Db, Services
 from app.api.v2.auth import Caller
 from app.api.v2.clients import ClientId
 from app.api.v2.media import JSON
+from app.api.v2.strict import StrictBody
 from app.db import retried
 from app.domain import sessions, users
 from app.domain.errors import DomainError, Kind
@@ -98,9 +99,7 @@ class Readiness(BaseModel):
     cannot_be_seen: list[str] = Field(description="What the usage ledger cannot know.")
 
 
-class ConsentGive(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-
+class ConsentGive(StrictBody):
     sunset: Moment = Field(description="The date that was read.", examples=["2028-11-20T00:00:00Z"])
 
 

@@ -23,6 +23,7 @@ from app.api.services import Core, Db
 from app.api.v2.auth import TOKEN_IS_OPTIONAL, Caller, CallerIfAny
 from app.api.v2.media import JSON, MERGE_PATCH
 from app.api.v2.paging import Page, PageQuery, next_page, read_page
+from app.api.v2.strict import StrictBody
 from app.db import retried
 from app.domain import errors, posts, sessions
 from app.domain.fields import Moment, TagName, Text
@@ -51,19 +52,15 @@ _EXAMPLE_POST: dict[str, Any] = {
 }
 
 
-class PostWrite(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-
+class PostWrite(StrictBody):
     title: Title = Field(examples=["On Engines"])
     content: Content = Field(examples=["Notes."])
     published: bool = Field(True)
     tags: Tags = Field([], examples=[["engines"]])
 
 
-class PostPatch(BaseModel):
+class PostPatch(StrictBody):
     """A merge patch (RFC 7396): `tags: null` takes all tags away; the other members cannot be removed."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     # A factory and not a default: absent means unchanged, and the document must not promise otherwise.
     title: Title = Field(default_factory=str, examples=["On Engines"])

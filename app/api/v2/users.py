@@ -22,6 +22,7 @@ from app.api.idempotency import OnceOnly
 from app.api.services import Core, Db
 from app.api.v2.auth import Caller
 from app.api.v2.media import JSON, MERGE_PATCH
+from app.api.v2.strict import StrictBody
 from app.db import retried
 from app.domain import sessions, users
 from app.domain.fields import DisplayName, Email, Password, Text
@@ -37,26 +38,20 @@ _LOG_IN = {"grant_type": "password", "username": "$request.body#/email", "passwo
 Bio = Annotated[Text, Field(max_length=2000)]
 
 
-class AccountCreate(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-
+class AccountCreate(StrictBody):
     email: Email = Field(examples=["ada@example.com"])
     password: Password = Field(examples=["correct horse"])
     display_name: DisplayName | None = Field(None, examples=["Ada"])
 
 
-class AccountPatch(BaseModel):
+class AccountPatch(StrictBody):
     """A merge patch (RFC 7396): null takes back what was chosen."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     display_name: DisplayName | None = Field(None, examples=["Ada"])
     bio: Bio | None = Field(None, examples=["I write notes."])
 
 
-class PasswordChange(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-
+class PasswordChange(StrictBody):
     current_password: Annotated[Text, Field(max_length=1024)] = Field(examples=["correct horse"])
     new_password: Password = Field(examples=["battery staple"])
 

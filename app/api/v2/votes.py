@@ -10,6 +10,7 @@ from app.api.services import Db
 from app.api.v2.auth import Caller
 from app.api.v2.media import JSON
 from app.api.v2.posts import Votes
+from app.api.v2.strict import StrictBody
 from app.db import retried
 from app.domain import sessions, votes
 from app.domain.fields import VoteValue
@@ -19,9 +20,7 @@ from app.versioning.openapi import link, links, refusals
 router = APIRouter(prefix="/posts/{post_id}/vote", tags=["votes"])
 
 
-class Vote(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-
+class Vote(StrictBody):
     value: VoteValue = Field(examples=[1])
 
 
