@@ -50,7 +50,8 @@ class BoundedHttp(HttpToolsProtocol):
         self._phase = Phase.NOTHING
         self._refused = False
         self._unframed = 0  # bytes since the last that completed a head or belonged to a body
-        self._arriving_since: float | None = None  # None while nothing is expected of the client
+        self._arriving_since: float | None = None  # None between two requests
+        self._arrived_at = 0.0  # when the last one was complete
         self._unsent = 0  # of the reply, when the client last took enough of it
         self._taken_at = 0.0
         self._watching: TimerHandle
@@ -101,6 +102,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._unframed = 0
         self._phase = Phase.NOTHING
         self._arriving_since = None
+        self._arrived_at = self.loop.time()
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's own words are left unsaid
@@ -131,9 +133,13 @@ class BoundedHttp(HttpToolsProtocol):
         if now - self._taken_at > self._bounds.timeout:
             self.transport.abort()
             return
-        if self._arriving_since is not None and now - self._arriving_since > self._bounds.timeout:
+        if self._arriving_since is None:
+            if now - self._arrived_at > self._bounds.timeout:
+                # A body that came after the reply has stopped uvicorn's clock for idle connections.
+                self.shutdown()
+        elif now - self._arriving_since > self._bounds.timeout and not self._refused:
             if self._phase is Phase.NOTHING:
                 self.transport.close()
-            elif not self._refused:
+            else:
                 self._refuse(REQUEST_TIMEOUT, f"A request must arrive within {self._bounds.timeout:g} seconds")
         self._watch_on()

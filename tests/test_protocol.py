@@ -329,6 +329,15 @@ def test_an_idle_connection_is_closed(server, sent):
         assert [reply.status for reply in replies(trickle(connection, b"\r\n"))] == ([200] if sent else [])
 
 
+def test_a_body_after_the_reply_keeps_no_connection(server):
+    """A connection whose request is answered before its body comes is closed as any other that is idle."""
+    with connected(server) as connection:
+        connection.sendall(b"POST /v2/nothing HTTP/1.1\r\n" + HOST + b"Content-Length: 2\r\n\r\n")
+        assert connection.recv(65536).startswith(b"HTTP/1.1 404 ")
+        connection.sendall(b"{}")
+        assert until_closed(connection) == b""
+
+
 def test_a_reply_that_nobody_reads_is_given_up(server):
     """A client that takes nothing of a long reply is cut off, with what is left unsent; one that reads gets all."""
     with httpx2.Client(base_url=server.url, timeout=SECONDS) as client:

@@ -180,8 +180,9 @@ def test_very_many_mistakes_are_one_refusal(client, ada):
     good = {"title": "t", "content": "c"}
     some = client.post("/v2/posts", json={**good, **{f"k{index}": 1 for index in range(150)}}, headers=ada.headers)
     is_problem(some, "invalid-request", *((f"#/k{index}", "extra_forbidden") for index in range(100)))
-    for body in ({f"k{index}": 1 for index in range(50_000)}, {f"zq{index}\x00": [] for index in range(300)}):
-        reply = client.post("/v2/posts", json={**good, **body}, headers=ada.headers)
+    for key, count in (("k", 50_000), ("zq\x00", 300)):
+        body = good | {f"{key}{index}": "1" for index in range(count)}
+        reply = client.post("/v2/posts", json=body, headers=ada.headers)
         is_problem(reply, "invalid-request", ("#", "too_many_members"))
     many = client.post("/v2/posts", json={"title": "t", "content": "c", "tags": ["BAD!"] * 50_000}, headers=ada.headers)
     assert many.status_code == 422
