@@ -156,7 +156,7 @@ def example_of(field: dict[str, Any]) -> Any:
 
 
 def operations(client, version) -> list[Operation]:
-    document = client.app.state.documents[version.name]
+    document = client.app.state.installed.documents[version.name]
     return [
         Operation(document, method.upper(), path, described)
         for path, item in document["paths"].items()
