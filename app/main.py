@@ -87,13 +87,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     versions = served_versions(settings)
     secret = settings.secret_key.get_secret_value()
     fallbacks = [key.get_secret_value() for key in settings.secret_key_fallbacks]
+    hasher = PasswordHasher(rounds=settings.bcrypt_rounds, workers=settings.password_hash_workers)
+    throttle = Throttle(settings.login_failures_allowed, timedelta(seconds=settings.login_lock_seconds))
     services = Services(
         database=database,
-        accounts=Accounts(
-            database,
-            PasswordHasher(rounds=settings.bcrypt_rounds, workers=settings.password_hash_workers),
-            Throttle(settings.login_failures_allowed, timedelta(seconds=settings.login_lock_seconds)),
-        ),
+        accounts=Accounts(database, hasher, throttle),
         tokens=AccessTokens(secret, timedelta(minutes=settings.access_token_expire_minutes), fallbacks=fallbacks),
         refresh_lifetime=timedelta(days=settings.refresh_token_expire_days),
         cursor_keys=[derived(key, b"tandem list cursor") for key in (secret, *fallbacks)],
@@ -156,6 +154,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             cors_origins=settings.cors_origins,
             cors_allow_credentials=settings.cors_allow_credentials,
             max_body_bytes=settings.max_body_bytes,
+            deadline_seconds=settings.request_deadline_seconds,
+            turn_seconds=settings.database_pool_timeout,
+            limiters=(hasher.limiter,),
             strict_transport=settings.production,
             docs_enabled=settings.docs_enabled,
             pages=pages,

@@ -85,9 +85,11 @@ class Settings(BaseSettings):
         "sqlite:///data/tandem.db", description="SQLite file, or postgresql://user:password@host:5432/name"
     )
     database_pool_size: int = Field(10, ge=1, le=200, description="connections, and threads that use them, per worker")
-    database_pool_timeout: float = Field(5, gt=0, le=60, description="longest wait for a free connection, seconds")
+    database_pool_timeout: float = Field(
+        7, gt=0, le=60, description="longest wait of a request for its turn: a free thread and connection, seconds"
+    )
     database_statement_timeout: float = Field(
-        10, gt=0, le=600, description="longest run of one request's statement, seconds"
+        5, gt=0, le=600, description="longest run of one request's statement, seconds"
     )
     database_lock_timeout: float = Field(
         3, gt=0, le=600, description="longest wait of a request for a row, or for SQLite's write lock, seconds"
@@ -114,6 +116,9 @@ class Settings(BaseSettings):
     )
     trusted_proxies: CommaSeparated = Field(
         (), description="addresses and networks whose X-Forwarded-For and -Proto are believed, comma separated"
+    )
+    request_deadline_seconds: float = Field(
+        9, gt=0, le=600, description="how long a request may be without a reply, seconds; then 503"
     )
     max_body_bytes: int = Field(1024 * 1024, ge=1024, description="largest request body, bytes; beyond it 413")
     max_header_bytes: int = Field(
@@ -232,6 +237,17 @@ class Settings(BaseSettings):
     def _safe_cors(self) -> "Settings":
         if self.cors_allow_credentials and "*" in self.cors_origins:
             raise ValueError("CORS_ORIGINS=* with CORS_ALLOW_CREDENTIALS=true lets every site act as the user")
+        return self
+
+    @model_validator(mode="after")
+    def _times_that_fit(self) -> "Settings":
+        """What knows why a request takes long must give up, and say so, before the request is given up."""
+        for name in ("database_pool_timeout", "database_statement_timeout", "database_lock_timeout"):
+            if (seconds := getattr(self, name)) >= self.request_deadline_seconds:
+                raise ValueError(
+                    f"{name.upper()}={seconds:g} must be less than REQUEST_DEADLINE_SECONDS="
+                    f"{self.request_deadline_seconds:g}: shorten the one, or lengthen the other"
+                )
         return self
 
     @property

@@ -309,7 +309,12 @@ def test_health_is_told_to_any_host(own_url):
 
 def test_ready_while_every_request_waits(database_url, tmp_path):
     """A service whose only thread waits for a row, or for SQLite's write lock, still says that it is ready."""
-    limits = {"DATABASE_POOL_SIZE": "1", "DATABASE_LOCK_TIMEOUT": "60", "DATABASE_STATEMENT_TIMEOUT": "60"}
+    limits = {
+        "DATABASE_POOL_SIZE": "1",
+        "DATABASE_LOCK_TIMEOUT": "60",
+        "DATABASE_STATEMENT_TIMEOUT": "60",
+        "REQUEST_DEADLINE_SECONDS": "90",
+    }
     with (
         new_database(database_url, tmp_path) as url,
         LiveServer(url, tmp_path, **limits) as server,

@@ -121,6 +121,7 @@ def test_log_format(monkeypatch, environment, log_format, expected):
         ("DATABASE_POOL_TIMEOUT", "0"),
         ("DATABASE_STATEMENT_TIMEOUT", "0"),
         ("DATABASE_CONNECT_WAIT", "-1"),
+        ("REQUEST_DEADLINE_SECONDS", "0"),
         ("SHUTDOWN_GRACE_SECONDS", "0"),
         ("MAX_BODY_BYTES", "1023"),
         ("LOG_FORMAT", "xml"),
@@ -146,6 +147,16 @@ def test_refused_values(monkeypatch, name, value):
     assert message.startswith(name)
     assert "\n" not in message
     assert "hush" not in message
+
+
+@pytest.mark.parametrize("name", ["DATABASE_POOL_TIMEOUT", "DATABASE_STATEMENT_TIMEOUT", "DATABASE_LOCK_TIMEOUT"])
+def test_time_outs_that_do_not_fit_are_refused(monkeypatch, name):
+    """What would outlast the request it is for is refused in one line that names both; a longer deadline mends it."""
+    monkeypatch.setenv(name, "9")
+    with pytest.raises(SettingsError, match=rf"^{name}=9 must be less than REQUEST_DEADLINE_SECONDS=9: [^\n]+$"):
+        load_settings()
+    monkeypatch.setenv("REQUEST_DEADLINE_SECONDS", "9.5")
+    load_settings()
 
 
 def test_cors_for_everybody_with_credentials_is_refused(monkeypatch):

@@ -1,13 +1,17 @@
 """One engine, two ways in: `read()` for looking, `write()` for changing."""
 
+import math
+import os
 import select
+import socket
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import psycopg2
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection, Engine, make_url
@@ -17,6 +21,8 @@ from sqlalchemy.orm import Session
 from app.db.errors import OutcomeUnknown
 
 _MIGRATION_LOCK_MILLISECONDS = 400
+_IDLE_IN_TRANSACTION_SECONDS = 10
+_SQLITE_STEPS = 100_000  # some milliseconds: how often a statement of SQLite looks at the clock
 _MIGRATION_LOCK = 0x74616E64656D  # "tandem"; any number will do that all of us use
 
 
@@ -42,8 +48,8 @@ class Database:
         url: str,
         *,
         pool_size: int = 10,
-        pool_timeout: float = 5,
-        statement_timeout: float = 10,
+        pool_timeout: float = 7,
+        statement_timeout: float = 5,
         lock_timeout: float = 3,
     ) -> None:
         self.url = make_url(url)
@@ -51,10 +57,21 @@ class Database:
             Path(str(self.url.database)).parent.mkdir(parents=True, exist_ok=True)
             connect_args: dict[str, Any] = {"timeout": lock_timeout}
         else:
+            limits = {
+                "statement_timeout": statement_timeout,
+                "lock_timeout": lock_timeout,
+                # Should this process stand still amid a transaction, the others need not wait for its locks.
+                "idle_in_transaction_session_timeout": _IDLE_IN_TRANSACTION_SECONDS,
+            }
             connect_args = {
                 "connect_timeout": 5,
                 "options": "-c timezone=utc"
-                f" -c statement_timeout={int(statement_timeout * 1000)} -c lock_timeout={int(lock_timeout * 1000)}",
+                + "".join(f" -c {name}={int(seconds * 1000)}" for name, seconds in limits.items()),
+                # A host that has vanished says nothing, neither to what was sent nor to who waits for its answer.
+                "tcp_user_timeout": 8000,
+                "keepalives_idle": 4,
+                "keepalives_interval": 2,
+                "keepalives_count": 2,
             }
         self.engine: Engine = sa.create_engine(
             self.url,
@@ -66,13 +83,18 @@ class Database:
         )
         # Each statement of a read is its own transaction: two round trips to PostgreSQL fewer than BEGIN … ROLLBACK.
         self._autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._statement_timeout = statement_timeout
+        self._open: set[Any] = set()  # the driver's connections to PostgreSQL
         if self.engine.dialect.name == "sqlite":
             event.listen(self.engine, "connect", _configure_sqlite)
+            event.listen(self.engine, "connect", _watch_the_clock)
             event.listen(self.engine, "connect", self._note_file)
             event.listen(self.engine, "checkout", self._check_file)
             event.listen(self.engine, "begin", _begin_immediate)
         else:
             event.listen(self.engine, "checkout", _check_open)
+            event.listen(self.engine, "connect", lambda connection, _: self._open.add(connection))
+            event.listen(self.engine, "close", lambda connection, _: self._open.discard(connection))
 
     def _note_file(self, _connection: Any, record: Any) -> None:
         record.info["file"] = self._file()
@@ -81,6 +103,7 @@ class Database:
         """A file that was moved or deleted is still written through old connections: open it anew, or fail."""
         if record.info["file"] != self._file():
             raise DisconnectionError
+        record.info["until"] = time.monotonic() + self._statement_timeout
 
     def _file(self) -> tuple[int, int] | None:
         try:
@@ -146,6 +169,7 @@ class Database:
             driver_connection: Any = connection.connection.driver_connection
             driver_connection.execute("PRAGMA foreign_keys = OFF")
             try:
+                self._lift_time_limits(connection)
                 yield connection
                 if connection.exec_driver_sql("PRAGMA foreign_key_check").first() is not None:
                     raise IntegrityError("PRAGMA foreign_key_check", None, sqlite3.IntegrityError("dangling reference"))
@@ -179,12 +203,20 @@ class Database:
     @staticmethod
     def _lift_time_limits(connection: Connection) -> None:
         if connection.dialect.name == "postgresql":
-            connection.execute(sa.text("SET LOCAL statement_timeout = 0"))
-            connection.execute(sa.text("SET LOCAL lock_timeout = 0"))
+            for limit in ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"):
+                connection.execute(sa.text(f"SET LOCAL {limit} = 0"))
+        else:
+            connection.info["until"] = math.inf
 
     def close(self) -> None:
-        """Close every pooled connection."""
+        """Close every connection, also those in use: whoever waits for PostgreSQL's answer gets an error instead.
+
+        A thread that waits cannot be stopped otherwise, and the process cannot end before its threads have.
+        """
         self.engine.dispose()
+        for connection in tuple(self._open):
+            with suppress(psycopg2.Error, OSError), socket.socket(fileno=os.dup(connection.fileno())) as its_own:
+                its_own.shutdown(socket.SHUT_RDWR)
 
 
 def _check_open(connection: Any, _record: object, _proxy: object) -> None:
@@ -205,6 +237,12 @@ def _configure_sqlite(connection: Any, _record: object) -> None:
     cursor.execute("PRAGMA journal_mode = WAL")
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.close()
+
+
+def _watch_the_clock(connection: Any, record: Any) -> None:
+    """SQLite has no time limit of its own: a statement that runs for too long is interrupted."""
+    record.info["until"] = math.inf
+    connection.set_progress_handler(lambda: time.monotonic() > record.info["until"], _SQLITE_STEPS)
 
 
 def _begin_immediate(connection: Connection) -> None:

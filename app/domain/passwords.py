@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import ParamSpec, TypeVar
 
+import anyio
 from passlib.context import CryptContext
 
 P = ParamSpec("P")
@@ -21,7 +22,7 @@ class PasswordHasher:
     """bcrypt over SHA-256 (no 72-byte limit), each hash about 0.2 s of one core at 12 rounds.
 
     At most `workers` run at once, in threads of their own that give way to all others: a rush of logins must take
-    neither the threads nor the cores that serve everything else.
+    neither the threads nor the cores that serve everything else. The others wait for `limiter`.
     """
 
     def __init__(self, *, rounds: int, workers: int) -> None:
@@ -35,13 +36,15 @@ class PasswordHasher:
         # longer than that of somebody.
         self._nobodys = f"$bcrypt-sha256$v=2,t=2b,r={rounds}$x3kUlT1yytkiOhrELTNa5e$eBouHdoxgCVVQ2wZC76b0ysQqbZ3hyO"
         self._threads = ThreadPoolExecutor(workers, "password", initializer=_give_way)
+        self.limiter = anyio.CapacityLimiter(workers)
 
     async def hash(self, password: str) -> str:
         return await self.run(self.hash_blocking, password)
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call what hashes, or verifies, in one of those threads, when its turn has come."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, partial(function, *args, **kwargs))
+        async with self.limiter:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, partial(function, *args, **kwargs))
 
     def hash_blocking(self, password: str) -> str:
         """As `hash`, where no event loop runs."""

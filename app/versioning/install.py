@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from anyio import CapacityLimiter
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
@@ -18,6 +19,7 @@ from starlette.routing import compile_path
 from app.versioning import discovery, guide, problems, registry
 from app.versioning.brownouts import Schedule
 from app.versioning.conditional import NotModified
+from app.versioning.deadline import Deadline
 from app.versioning.docs import ASSETS_PATH, assets, docs_page
 from app.versioning.limits import RateLimits
 from app.versioning.metrics import Metrics
@@ -54,6 +56,9 @@ class Installation:
     cors_origins: Sequence[str] = ()
     cors_allow_credentials: bool = False
     max_body_bytes: int = 1024 * 1024
+    deadline_seconds: float = 9.0  # these three: see Deadline
+    turn_seconds: float = 7.0
+    limiters: Sequence[CapacityLimiter] = ()
     strict_transport: bool = False
     docs_enabled: bool = True
     pages: Pages | None = None  # whose `base.html` the guides extend; the kernel's own by default
@@ -218,6 +223,13 @@ def _add_middleware(
 ) -> None:
     """From the inside out: what is added last is the outermost."""
     render, template_of = _render(installation), _templates(app, installation.versions)
+    app.add_middleware(
+        Deadline,
+        render=render,
+        seconds=installation.deadline_seconds,
+        turn_seconds=installation.turn_seconds,
+        limiters=installation.limiters,
+    )
     app.add_middleware(
         Boundary,
         versions=installation.versions,

@@ -2,7 +2,8 @@
 
 `RequestContext` is the outermost: it gives the request an id, and every reply its headers and its log line, and tells
 whoever counts calls.
-`Boundary` is the innermost: it refuses what must not reach a route, and turns a bug into a 500.
+`Boundary` is the inner one: it refuses what must not reach a route, and turns a bug into a 500. Within it there is only
+`Deadline`, of the module of that name.
 """
 
 import re
@@ -183,7 +184,7 @@ class Boundary:
             return
         scope = dict(scope)  # the outer rings go on seeing the path that was asked for
         version = version_of(scope["path"], self.versions)
-        refusal = _refused(scope) or self._host(scope) or self._end(version, Request(scope)) or self._malformed(scope)
+        refusal = _refused(scope) or self._host(scope) or self._end(version, scope) or self._malformed(scope)
         if refusal is not None:
             await self.render(refusal, Request(scope))(scope, receive, send)
             return
@@ -235,7 +236,7 @@ class Boundary:
             return self._too_large()
         return None
 
-    def _end(self, version: ApiVersion | None, request: Request) -> Problem | None:
+    def _end(self, version: ApiVersion | None, scope: Scope) -> Problem | None:
         """410 for what a version that has ended, or is in a brownout, does not answer; its documents stay readable."""
         if version is None or version.sunset is None:
             return None
@@ -243,11 +244,12 @@ class Boundary:
         retired = version.phase(at) == "retired"
         if not retired and not self.schedule.open(version.name, at):
             return None
-        path = request.scope["path"].removesuffix("/") if version.ignores_trailing_slash else request.scope["path"]
-        route = self.template_of(request.method, path)
+        path = scope["path"].removesuffix("/") if version.ignores_trailing_slash else scope["path"]
+        route = self.template_of(scope["method"], path)
         if route in version.document_paths or (not retired and route in version.token_paths):
             return None
         # No route will say what it was for, and no dependency who asked: the log line and the ledger want to know.
+        request = Request(scope)
         request.state.route = route
         client = client_of(self.identify(request), request.headers.get("user-agent", ""))
         return lifecycle.refusal(version, self.schedule, request, client, at)

@@ -18,6 +18,7 @@ from app.versioning.operations import operations
 
 FLUSH_SECONDS = 10.0
 STOP_SECONDS = 1.5  # how long a stopping service goes on trying to write what is left
+_LAST_TRY_SECONDS = 3.0  # how long it waits for a try that has begun: what it is written to may hang
 MOST_BODY_BYTES = 64 * 1024  # of a larger body the fields are not read
 _MOST_FORM_BYTES = 4 * 1024  # nor of a larger form or query: taking one apart holds up every other request
 _MOST_FORM_FIELDS = 100
@@ -179,12 +180,14 @@ class Ledger:
         try:
             if counts.uses:
                 await run_sync(self._store, counts)
-        except Exception:
-            log.warning("usage not written, kept for the next time", exc_info=True)
+        except BaseException as error:
             for use, count in counts.uses.items():
                 self._counts.uses[use] = self._counts.uses.get(use, 0) + count
             for field, count in counts.fields.items():
                 self._counts.fields[field] = self._counts.fields.get(field, 0) + count
+            if not isinstance(error, Exception):
+                raise
+            log.warning("usage not written, kept for the next time", exc_info=True)
             return False
         self._on_written()
         return True
@@ -195,7 +198,11 @@ class Ledger:
 
     async def __aexit__(self, *_: object) -> None:
         self._stopped.set()
-        await self._task
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._patience + _LAST_TRY_SECONDS):
+                await self._task
+        if self._counts.uses:
+            log.warning("usage lost", calls=sum(self._counts.uses.values()))
 
     async def _flush_until_stopped(self) -> None:
         # Told to stop and not cancelled, which might lose what is being written at that moment.
@@ -208,7 +215,6 @@ class Ledger:
             await asyncio.sleep(pause)
             if await self.flush():
                 return
-        log.warning("usage lost", calls=sum(self._counts.uses.values()))
 
 
 def activity(last_seen: datetime | None, at: datetime) -> Activity:
