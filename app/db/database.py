@@ -64,7 +64,7 @@ class Database:
                 "idle_in_transaction_session_timeout": _IDLE_IN_TRANSACTION_SECONDS,
             }
             connect_args = {
-                "connect_timeout": 5,
+                "connect_timeout": 3,
                 "options": "-c timezone=utc"
                 + "".join(f" -c {name}={int(seconds * 1000)}" for name, seconds in limits.items()),
                 # A host that has vanished says nothing, neither to what was sent nor to who waits for its answer.
@@ -81,11 +81,11 @@ class Database:
             connect_args=connect_args,
             hide_parameters=True,  # an error's text reaches the log, which must never hold a password
         )
-        # Each statement of a read is its own transaction: two round trips to PostgreSQL fewer than BEGIN … ROLLBACK.
-        self._autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         self._statement_timeout = statement_timeout
         self._open: set[Any] = set()  # the driver's connections to PostgreSQL
+        # Each statement of a read is its own transaction: two round trips to PostgreSQL fewer than BEGIN … ROLLBACK.
         if self.engine.dialect.name == "sqlite":
+            self._autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
             event.listen(self.engine, "connect", _configure_sqlite)
             event.listen(self.engine, "connect", _watch_the_clock)
             event.listen(self.engine, "connect", self._note_file)
@@ -93,6 +93,10 @@ class Database:
             event.listen(self.engine, "begin", _begin_immediate)
         else:
             event.listen(self.engine, "checkout", _check_open)
+            # Set at the driver: after SQLAlchemy's isolation level it sends a SET, one more round trip, which may fail.
+            self._autocommit = self.engine.execution_options()
+            event.listen(self._autocommit, "engine_connect", _enter_autocommit)
+            event.listen(self.engine, "checkin", _leave_autocommit)
             event.listen(self.engine, "connect", lambda connection, _: self._open.add(connection))
             event.listen(self.engine, "close", lambda connection, _: self._open.discard(connection))
 
@@ -121,11 +125,9 @@ class Database:
     @contextmanager
     def snapshot(self) -> Iterator[Connection]:
         """A connection for long reading that sees one moment throughout, however long it takes."""
-        if self.engine.dialect.name == "sqlite":
-            engine = self.engine.execution_options(deferred=True)
-        else:
-            engine = self.engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-        with engine.connect() as connection:
+        with self.engine.execution_options(deferred=True).connect() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execute(sa.text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
             self._lift_time_limits(connection)
             yield connection
 
@@ -243,6 +245,16 @@ def _watch_the_clock(connection: Any, record: Any) -> None:
     """SQLite has no time limit of its own: a statement that runs for too long is interrupted."""
     record.info["until"] = math.inf
     connection.set_progress_handler(lambda: time.monotonic() > record.info["until"], _SQLITE_STEPS)
+
+
+def _enter_autocommit(connection: Connection) -> None:
+    driver_connection: Any = connection.connection.driver_connection
+    driver_connection.autocommit = True
+
+
+def _leave_autocommit(connection: Any, _record: object) -> None:
+    if connection is not None and not connection.closed and connection.autocommit:
+        connection.autocommit = False
 
 
 def _begin_immediate(connection: Connection) -> None:

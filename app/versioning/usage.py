@@ -18,7 +18,7 @@ from app.versioning.operations import operations
 
 FLUSH_SECONDS = 10.0
 STOP_SECONDS = 1.5  # how long a stopping service goes on trying to write what is left
-_LAST_TRY_SECONDS = 3.0  # how long it waits for a try that has begun: what it is written to may hang
+_LAST_TRY_SECONDS = 2.0  # how long it waits for a try that has begun: what it is written to may hang
 MOST_BODY_BYTES = 64 * 1024  # of a larger body the fields are not read
 _MOST_FORM_BYTES = 4 * 1024  # nor of a larger form or query: taking one apart holds up every other request
 _MOST_FORM_FIELDS = 100
