@@ -109,7 +109,7 @@ def serve(
     _greet(settings)
     with _metrics_folder(settings):
         uvicorn.run(
-            "app.main:create_app",
+            "app.main:create_worker",
             factory=True,
             host=settings.host,
             port=settings.port,

@@ -1,5 +1,6 @@
 """The only wiring: settings in, a served application out. Nothing happens at import."""
 
+import gc
 import hashlib
 import hmac
 from collections.abc import AsyncIterator, Callable
@@ -175,4 +176,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         services, versions, installed.schedule, watch, pages, settings.production, settings.docs_enabled
     )
     app.state.installed = installed
+    return app
+
+
+def create_worker() -> FastAPI:
+    """`create_app` for a process that does nothing but serve it."""
+    app = create_app()
+    # What is there now stays. Looking through all of it for garbage again and again held up every request for 0.1 s.
+    gc.collect()
+    gc.freeze()
     return app
