@@ -182,7 +182,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 def create_worker() -> FastAPI:
     """`create_app` for a process that does nothing but serve it."""
     app = create_app()
-    # What is there now stays. Looking through all of it for garbage again and again held up every request for 0.1 s.
+    # What is there now stays. Looking through all of it for garbage, again and again, held up every request.
     gc.collect()
     gc.freeze()
     return app
