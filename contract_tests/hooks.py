@@ -5,10 +5,12 @@ CONFORMANCE_SECONDS is empty for a run that must have come to everything at its 
 """
 
 import os
+import re
 from collections.abc import Iterator
 from itertools import count
 from typing import Any
 from urllib.parse import urljoin
+from uuid import uuid4
 
 import requests
 import schemathesis
@@ -18,6 +20,7 @@ from schemathesis.python import asgi
 from schemathesis.wfc.escalation import EscalatingAuthProvider
 
 from app.api import VERSIONS
+from app.api.idempotency import MAXIMUM_LENGTH, PATTERN
 from contract_tests import seeds
 
 TARGET = os.environ["CONFORMANCE_TARGET"]
@@ -80,8 +83,12 @@ def after_load_schema(_context: Any, schema: Any) -> None:
 def before_call(_context: Any, case: Any, _kwargs: dict[str, Any]) -> None:
     """Leave out what a form cannot say: null, which would become a text, and nothing, which is absent (RFC 6749, 3.2).
 
-    The case is then judged by what is sent: without a required member, it is to be refused.
+    The case is then judged by what is sent: without a required member, it is to be refused. And no request takes the
+    Idempotency-Key of another one, which would be refused, or answered with what has been deleted since.
     """
+    key = str((case.headers or {}).get("Idempotency-Key", ""))
+    if len(key) <= MAXIMUM_LENGTH and re.fullmatch(PATTERN, key):
+        case.headers["Idempotency-Key"] = str(uuid4())
     if case.media_type == "application/x-www-form-urlencoded" and isinstance(case.body, dict):
         case.body = {name: value for name, value in case.body.items() if value not in (None, "")}
 

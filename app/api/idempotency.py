@@ -24,7 +24,7 @@ from app.versioning import Reply
 MAXIMUM_LENGTH = 255  # quotes included
 _NAME = "Idempotency-Key"
 _CHARACTERS = r"[!#-+\--\[\]-~]+"  # visible ASCII without what quotes (" and \) or joins repeated headers (the comma)
-_PATTERN = rf'^("{_CHARACTERS}"|{_CHARACTERS})$'
+PATTERN = rf'^("{_CHARACTERS}"|{_CHARACTERS})$'
 _MESSAGE = (
     f"Send it once, as 1 to {MAXIMUM_LENGTH} visible ASCII characters without quote, backslash and comma; "
     "quotes may stand around it"
@@ -75,7 +75,7 @@ def _unquoted(value: str | None) -> str | None:
     """The key. By the draft it is a quoted string; most clients send it bare, and mean the same key."""
     if value is None:
         return None
-    if len(value) > MAXIMUM_LENGTH or not re.fullmatch(_PATTERN, value):
+    if len(value) > MAXIMUM_LENGTH or not re.fullmatch(PATTERN, value):
         raise PydanticCustomError("idempotency_key", _MESSAGE)
     return value.strip('"')
 
@@ -88,7 +88,7 @@ Key = Annotated[
         "24 hours, the request is not done again and gets the reply of the first time.",
     ),
     AfterValidator(_unquoted),
-    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": MAXIMUM_LENGTH, "pattern": _PATTERN}),
+    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": MAXIMUM_LENGTH, "pattern": PATTERN}),
 ]
 
 
