@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from email.parser import BytesParser
+from http.client import HTTPResponse
 from typing import NamedTuple
 
 import httpx2

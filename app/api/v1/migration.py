@@ -382,10 +382,9 @@ _EVERYWHERE = [
     ),
     *_added("errors", "/type", "/title", "/status", "/instance", "/code", "/request_id"),
     *_added("header", "etag", "If-None-Match", "If-Match", note="Of posts and users; version 1 answers to them, too."),
-    *_added("status", "304", "412", note="Only to requests with these headers."),
     *_added("status", "429", note="Version 1 answers so, too: RateLimit tells what X-RateLimit-* tells there."),
     *_added("header", "Idempotency-Key", "idempotent-replayed", note="A POST that is sent again with it is done once."),
-    *_added("status", "409", note="While the key is in use, also where there was no 409 before."),
+    *_added("status", "304", "409", "412", note="New to nobody but who sends one of these headers."),
     Difference("status", "removed", "410", None, "trivial", "Version 2 has no end, nor brownouts.", "nobody"),
     Difference(
         "operation",
