@@ -16,6 +16,7 @@ from app.versioning import Problem, ProblemType
 from app.versioning.problems import HEADERS_TOO_LARGE, MALFORMED_REQUEST, REQUEST_TIMEOUT, URI_TOO_LONG
 
 LEAST_TAKEN = 64 * 1024  # of a reply, within `timeout`, unless less is left
+LAST_CALL_SECONDS = 1.0
 _FIRST_SEGMENT = re.compile(rb"/[A-Za-z0-9]*")
 
 
@@ -49,6 +50,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._bounds = bounds
         self._phase = Phase.NOTHING
         self._refused = False
+        self._stopping = False
         self._unframed = 0  # bytes since the last that completed a head or belonged to a body
         self._arriving_since: float | None = None  # None between two requests
         self._arrived_at = 0.0  # when the last one was complete
@@ -64,6 +66,16 @@ class BoundedHttp(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._watching.cancel()
         super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        """Called when the server stops. uvicorn would close every idle connection at once, though a request may be on
+        its way: it is given LAST_CALL_SECONDS to arrive, and its reply says `Connection: close`.
+        """
+        self._stopping = True
+        if self.cycle is None or self.cycle.response_complete:
+            self.loop.call_later(LAST_CALL_SECONDS, super().shutdown)
+        else:
+            super().shutdown()
 
     def data_received(self, data: bytes) -> None:
         if self._arriving_since is None:
@@ -90,9 +102,11 @@ class BoundedHttp(HttpToolsProtocol):
         self._unframed = 0
         self.scope["headers"] = list(self.headers)  # the parser's own list will gain the trailers, which are no headers
         super().on_headers_complete()
+        if self._stopping:
+            self.cycle.keep_alive = False
         self._phase = Phase.BODY
         if self.parser.should_upgrade():  # which we do not: but the parser will read nothing more
-            self.shutdown()
+            super().shutdown()
 
     def on_body(self, body: bytes) -> None:
         self._unframed = 0
@@ -119,7 +133,7 @@ class BoundedHttp(HttpToolsProtocol):
             self.url = found[0] if found else b"/"
             super().on_headers_complete()
         super().on_message_complete()
-        self.shutdown()
+        super().shutdown()
 
     def _watch_on(self) -> None:
         self._watching = self.loop.call_later(self._bounds.timeout / 10, self._watch)
@@ -136,7 +150,7 @@ class BoundedHttp(HttpToolsProtocol):
         if self._arriving_since is None:
             if now - self._arrived_at > self._bounds.timeout:
                 # A body that came after the reply has stopped uvicorn's clock for idle connections.
-                self.shutdown()
+                super().shutdown()
         elif now - self._arriving_since > self._bounds.timeout and not self._refused:
             if self._phase is Phase.NOTHING:
                 self.transport.close()

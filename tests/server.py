@@ -44,7 +44,14 @@ class LiveServer:
         }
 
     def __enter__(self) -> Self:
-        with self.log.open("wb") as log:
+        self.log.unlink(missing_ok=True)
+        self.start()
+        return self
+
+    def start(self) -> None:
+        """Serve, on the same port as before; returns once all workers do. The log goes on where it ended."""
+        self._log_began = self.log.stat().st_size if self.log.exists() else 0
+        with self.log.open("ab") as log:
             self.process: subprocess.Popen[Any] = subprocess.Popen(
                 [sys.executable, "-m", "app.cli", "serve", "--port", str(self.port)],
                 env=self._environment,
@@ -56,11 +63,11 @@ class LiveServer:
         while time.monotonic() < deadline and self.process.poll() is None:
             try:
                 if httpx2.get(f"{self.url}/livez").status_code == 200 and self._all_started():
-                    return self
+                    return
             except httpx2.TransportError:
                 pass
             time.sleep(0.05)
-        self.__exit__(None, None, None)
+        self.stop()
         raise RuntimeError(f"the server did not start:\n{self.log.read_text()}")
 
     def kill(self) -> None:
@@ -71,18 +78,29 @@ class LiveServer:
     def __exit__(
         self, _type: type[BaseException] | None, _error: BaseException | None, _traceback: TracebackType | None
     ) -> None:
+        self.stop()
+
+    def stop(self) -> int:
+        """Ask it to end, as `kill` does, and wait until it has; gives its exit code."""
         self.process.terminate()
-        self.process.wait(timeout=30)
+        return self.process.wait(timeout=30)
+
+    def workers(self) -> set[int]:
+        """The ids of the processes that serve, when there are several."""
+        return {pid for pid in self._children() if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()}
+
+    def starts(self) -> int:
+        """How many workers have begun to serve, since the server was started last."""
+        since = self.log.read_bytes()[self._log_began :]
+        return since.count(b'"Application startup complete."')
 
     def _all_started(self) -> bool:
         """Whether every worker has begun to serve; a log of warnings alone does not tell."""
-        if self._environment["WORKERS"] == "1":
-            return True
-        return self.log.read_text().count('"Application startup complete."') == int(self._environment["WORKERS"])
+        return self._environment["WORKERS"] == "1" or self.starts() == int(self._environment["WORKERS"])
 
     def connection_to_each_worker(self, workers: int) -> list[HTTPConnection]:
         """An open connection to each of the server's processes; which one accepted it, Linux tells in /proc."""
-        found: dict[str, HTTPConnection] = {}
+        found: dict[int, HTTPConnection] = {}
         for _ in range(1000):
             connection = HTTPConnection("127.0.0.1", self.port)
             connection.request("GET", "/livez")
@@ -93,19 +111,22 @@ class LiveServer:
                 return list(found.values())
         raise RuntimeError(f"{len(found)} of {workers} workers answer")
 
-    def _holder_of(self, connection: HTTPConnection) -> str:
+    def _holder_of(self, connection: HTTPConnection) -> int:
         """The id of the process that holds the server's end of the connection."""
         ends = f":{self.port:04X}", f":{connection.sock.getsockname()[1]:04X}"
         sockets = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()]
         # The table is no snapshot: it may show one twice.
         (inode,) = {it[9] for it in sockets if it[1].endswith(ends[0]) and it[2].endswith(ends[1])}
-        parent = self.process.pid
-        for process in Path(f"/proc/{parent}/task/{parent}/children").read_text().split():
+        for process in self._children():
             for descriptor in Path(f"/proc/{process}/fd").iterdir():
                 with suppress(FileNotFoundError):
                     if str(descriptor.readlink()) == f"socket:[{inode}]":
                         return process
         raise RuntimeError("no worker holds the connection")
+
+    def _children(self) -> list[int]:
+        parent = self.process.pid
+        return [int(pid) for pid in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
 
 
 def _free_port() -> int:
