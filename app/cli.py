@@ -5,7 +5,7 @@ import os
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -105,7 +105,7 @@ def serve(
     if revision is None:
         raise DatabaseUnavailable("the database has no tables yet; run: tandem db upgrade")
     if revision != migrations.head():  # served all the same: a release may be on its way, and /readyz tells
-        stderr.print("the database is not at the newest migration; run: tandem db upgrade")
+        _tell("the database is not at the newest migration; run: tandem db upgrade")
     _greet(settings)
     with _metrics_folder(settings):
         supervisor.run(
@@ -140,13 +140,18 @@ def _check_port_is_free(settings: Settings) -> None:
 def _greet(settings: Settings) -> None:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     base = f"http://{host}:{settings.port}"
-    stderr.print(
+    _tell(
         f"Tandem serves {' and '.join(base + v.prefix for v in VERSIONS)} from {settings.masked_database_url}\n"
         f"  docs             {'  '.join(f'{base}{v.prefix}/docs' for v in VERSIONS)}\n"
         f"  a first request  curl {base}{VERSIONS[-1].prefix}/posts\n"
-        "  stop             Ctrl-C",
-        markup=False,
+        "  stop             Ctrl-C"
     )
+
+
+def _tell(message: str) -> None:
+    """Say it to whoever looks; where standard error is full, the service is served all the same."""
+    with suppress(OSError):
+        stderr.print(message, markup=False)
 
 
 @db_app.command()

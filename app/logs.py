@@ -1,7 +1,7 @@
 """Logging: one structured line an event, for people on a console or as JSON for machines."""
 
 import logging
-import sys
+import os
 
 import structlog
 from structlog.typing import Processor
@@ -20,7 +20,7 @@ def configure_logging(*, json: bool, level: str) -> None:
         if json
         else [
             # The plain formatter: others show local variables, and with them passwords.
-            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
+            structlog.dev.ConsoleRenderer(colors=os.isatty(2), exception_formatter=structlog.dev.plain_traceback)
         ]
     )
     structlog.configure(

@@ -26,7 +26,7 @@ class LiveServer:
 
     def __init__(self, database_url: str, folder: Path, **environment: str) -> None:
         self.database = database_url.partition(":")[0].partition("+")[0]  # sqlite or postgresql
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = folder / "server.log"
         self._environment = {
@@ -129,7 +129,7 @@ class LiveServer:
         return [int(pid) for pid in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

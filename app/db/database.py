@@ -6,7 +6,7 @@ import select
 import socket
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -86,6 +86,7 @@ class Database:
         # Each statement of a read is its own transaction: two round trips to PostgreSQL fewer than BEGIN … ROLLBACK.
         if self.engine.dialect.name == "sqlite":
             self._autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+            event.listen(self.engine, "do_connect", _create_privately)
             event.listen(self.engine, "connect", _configure_sqlite)
             event.listen(self.engine, "connect", _watch_the_clock)
             event.listen(self.engine, "connect", self._note_file)
@@ -231,6 +232,12 @@ def _check_open(connection: Any, _record: object, _proxy: object) -> None:
     poll.register(connection, select.POLLIN)
     if poll.poll(0):
         raise DisconnectionError
+
+
+def _create_privately(_dialect: object, _record: object, args: Sequence[Any], _options: object) -> None:
+    """SQLite makes its file readable by everybody, and what it puts beside the file as readable as that."""
+    with suppress(OSError):  # where it cannot be made, SQLite says so
+        Path(args[0]).touch(mode=0o600, exist_ok=False)
 
 
 def _configure_sqlite(connection: Any, _record: object) -> None:
