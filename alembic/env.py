@@ -19,9 +19,11 @@ def run(connection):
         context.run_migrations()
 
 
-if context.is_offline_mode():
-    raise SystemExit("offline mode is not supported: run against a database, `tandem db upgrade`")
-if (given := context.config.attributes.get("connection")) is not None:
+if context.is_offline_mode():  # `alembic upgrade FROM:TO --sql` prints what it would do, for the kind of DATABASE_URL
+    context.configure(url=Settings().database_url, target_metadata=models.Base.metadata, literal_binds=True)
+    with context.begin_transaction():
+        context.run_migrations()
+elif (given := context.config.attributes.get("connection")) is not None:
     run(given)
 else:
     database = Database(Settings().database_url)

@@ -6,8 +6,8 @@ from multiprocessing.process import BaseProcess
 import uvicorn
 
 from app.main import create_app
-from app.serving import Protocol
 from app.settings import Settings
+from app.supervisor import LastCall
 
 _forkserver = get_context("forkserver")
 _forkserver.set_forkserver_preload([__name__])
@@ -29,5 +29,5 @@ def _serve(database_url: str, port: int) -> None:
             "log_level": "ERROR",
         }
     )
-    config = uvicorn.Config(create_app(settings), port=port, http=Protocol, log_config=None, access_log=False)
+    config = uvicorn.Config(create_app(settings), port=port, http=LastCall, log_config=None, access_log=False)
     uvicorn.Server(config).run()

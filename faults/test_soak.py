@@ -11,8 +11,8 @@ from statistics import median
 
 import psutil
 
+from faults.callers import READ_AND_WRITE, Ask, Caller, load, people, titles_in
 from faults.conftest import Measured
-from faults.load import READ_AND_WRITE, Ask, Caller, load, people, titles_in
 from faults.postgres import PostgresServer
 from tests.server import LiveServer
 

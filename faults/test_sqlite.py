@@ -21,8 +21,8 @@ import httpx2
 import pytest
 
 from faults import forked
+from faults.callers import Caller, people, titles_in
 from faults.conftest import Measured, migrate
-from faults.load import Caller, people, titles_in
 from tests.server import LiveServer, free_port
 
 KILLS = 100

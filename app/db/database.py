@@ -23,6 +23,7 @@ from app.db.errors import OutcomeUnknown
 _MIGRATION_LOCK_MILLISECONDS = 400
 _IDLE_IN_TRANSACTION_SECONDS = 10
 _SQLITE_STEPS = 100_000  # some milliseconds: how often a statement of SQLite looks at the clock
+_MIGRATION_PAUSE_SECONDS = 0.2
 _MIGRATION_LOCK = 0x74616E64656D  # "tandem"; any number will do that all of us use
 
 
@@ -157,15 +158,22 @@ class Database:
 
     @contextmanager
     def migrate(self) -> Iterator[Connection]:
-        """A connection in a transaction for changing the schema; whoever else migrates waits, then finds it done."""
+        """A connection for changing the schema; whoever else migrates waits, then finds it done.
+
+        What is done in its transaction is committed when the block ends, and rolled back when it raises.
+        """
         with self.engine.connect() as connection:
             if self.engine.dialect.name == "postgresql":
-                self._lift_time_limits(connection)
-                connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
-                # Whoever comes after a waiting ALTER TABLE waits behind it: better to give up, and to try again.
-                connection.execute(sa.text(f"SET LOCAL lock_timeout = {_MIGRATION_LOCK_MILLISECONDS}"))
-                yield connection
-                connection.commit()
+                with self._alone():
+                    connection.execute(sa.text("SET statement_timeout = 0"))
+                    # Whoever comes after a waiting ALTER TABLE waits behind it: better to give up, and to try again.
+                    connection.execute(sa.text(f"SET lock_timeout = {_MIGRATION_LOCK_MILLISECONDS}"))
+                    connection.commit()
+                    try:
+                        yield connection
+                        connection.commit()
+                    finally:
+                        connection.invalidate()  # nobody else is to have it with these settings
                 return
             # To change a column Alembic copies the table and drops the old one, and dropping deletes its rows, with
             # all that refers to them. Enforcement cannot be switched within a transaction, so it is before one begins.
@@ -180,6 +188,19 @@ class Database:
             finally:
                 connection.rollback()
                 driver_connection.execute("PRAGMA foreign_keys = ON")
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Hold PostgreSQL's advisory lock, on a connection of its own: Alembic may end the other's transactions.
+
+        It is asked for again and again rather than waited for: CREATE INDEX CONCURRENTLY waits for every statement that
+        is running, and so for those that wait for the lock.
+        """
+        with self._autocommit.connect() as connection:
+            connection.detach()  # closing it lets go of the lock
+            while not connection.scalar(sa.text("SELECT pg_try_advisory_lock(:key)"), {"key": _MIGRATION_LOCK}):
+                time.sleep(_MIGRATION_PAUSE_SECONDS)
+            yield
 
     def wait_until_up(self, seconds: float, on_wait: Callable[[str], None]) -> None:
         """Return once the database answers; DatabaseUnavailable after `seconds`.

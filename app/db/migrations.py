@@ -1,9 +1,10 @@
 """The schema's history: Alembic, driven from code so that the command line, the tests and /readyz share it."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
-from alembic import command
+from alembic import command, op
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -40,7 +41,7 @@ def knows(revision: str) -> bool:
 
 
 def upgrade(database: Database, revision: str = "head") -> None:
-    """Bring the schema forward, in one transaction.
+    """Bring the schema forward, in one transaction but for indexes that are made concurrently.
 
     A table that somebody reads for long is waited for in short attempts, so that requests never queue behind us;
     sqlalchemy.exc.OperationalError when none succeeds.
@@ -54,6 +55,22 @@ def upgrade(database: Database, revision: str = "head") -> None:
             if not is_lock_timeout(error) or attempt == _ATTEMPTS - 1:
                 raise
             time.sleep(_PAUSE_SECONDS)
+
+
+def create_index_concurrently(name: str, table: str, columns: Sequence[str]) -> None:
+    """For a revision: make an index of a table that is in use, while others go on writing to it.
+
+    PostgreSQL does so outside of a transaction, so what the revision did before is committed: let it do nothing else.
+    """
+    context = op.get_context()
+    if context.dialect.name != "postgresql":
+        op.create_index(name, table, columns)
+        return
+    with context.autocommit_block():
+        # It waits for transactions to end, however long they take, and nobody waits behind it.
+        op.execute("SET lock_timeout = 0")
+        op.drop_index(name, table, postgresql_concurrently=True, if_exists=True)  # what a failed attempt left, invalid
+        op.create_index(name, table, columns, postgresql_concurrently=True, if_not_exists=True)
 
 
 def downgrade(database: Database, revision: str) -> None:
