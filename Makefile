@@ -23,6 +23,7 @@ format: $(VENV)/installed-dev ## Rewrite the code in the one format
 lint: $(VENV)/installed-dev ## Check format, habits, and the container's files
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive app alembic
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec compose.yaml
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/ci.yml

@@ -141,6 +141,8 @@ def test_headers_of_every_reply(own_url):
         assert reply.headers["x-content-type-options"] == "nosniff", name
         assert reply.headers["x-frame-options"] == "DENY", name
         assert reply.headers["referrer-policy"] == "no-referrer", name
+        assert reply.headers["cross-origin-resource-policy"] == "same-origin", name
+        assert reply.headers["cross-origin-opener-policy"] == "same-origin", name
         assert "frame-ancestors 'none'" in reply.headers["content-security-policy"], name
         assert reply.headers["content-security-policy"].startswith("default-src 'none'") or "docs" in name, name
         assert "strict-transport-security" not in reply.headers, name

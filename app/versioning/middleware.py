@@ -31,6 +31,10 @@ _SECURITY_HEADERS = {
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    # No page of another site takes a reply in as an image or script, or holds on to a page of ours it opened. Scripts
+    # that CORS lets read replies still do.
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
 }
 
 log = structlog.stdlib.get_logger("tandem.request")

@@ -100,8 +100,8 @@ _REVOCATION = _fields(
 _OAUTH_REFUSAL: dict[int | str, dict[str, Any]] = {400: {"model": OAuthError, "description": "As RFC 6749 has it."}}
 
 
-_REFRESH = {"grant_type": "refresh_token", "refresh_token": "$response.body#/refresh_token"}
-_REVOKE = {"token": "$response.body#/access_token"}
+_REFRESH = {"grant_type": "refresh_token", "refresh_token": "$response.body#/refresh_token"}  # where it stands  # nosec B105
+_REVOKE = {"token": "$response.body#/access_token"}  # where it stands  # nosec B105
 
 
 @router.post(
@@ -237,7 +237,7 @@ def _token_pair(login: Login, core: Services) -> Reply[TokenPair]:
     assert login.refresh_token is not None  # both grants ask for one
     pair = TokenPair(
         access_token=core.tokens.issue(login.user_id, login.session_id, login.client_id),
-        token_type="Bearer",
+        token_type="Bearer",  # a token type and no secret  # nosec B106
         expires_in=int(core.tokens.lifetime.total_seconds()),
         refresh_token=login.refresh_token,
     )

@@ -33,7 +33,11 @@ from app.versioning.openapi import link, links, merge_patch_body, refusals, resp
 router = APIRouter(prefix="/users", tags=["users"])
 
 _SEEN_BY_OTHERS = link("get_user", "What others see of it.", user_id="$response.body#/id")
-_LOG_IN = {"grant_type": "password", "username": "$request.body#/email", "password": "$request.body#/password"}
+_LOG_IN = {
+    "grant_type": "password",
+    "username": "$request.body#/email",
+    "password": "$request.body#/password",  # where it stands  # nosec B105
+}
 
 Bio = Annotated[Text, Field(max_length=2000)]
 

@@ -57,7 +57,7 @@ def _read(path: str) -> str:
 
 def _fetch(url: str) -> str:
     try:
-        with urllib.request.urlopen(url, timeout=LONGEST_WAIT) as reply:  # noqa: S310  `load` looked at the scheme
+        with urllib.request.urlopen(url, timeout=LONGEST_WAIT) as reply:  # noqa: S310  `load` looked at the scheme  # nosec B310
             return str(reply.read().decode("utf-8"))
     except urllib.error.HTTPError as error:
         error.close()
@@ -76,7 +76,7 @@ def _parse(text: str) -> Any:
             raise ValueError(f"is not JSON: {error}") from None
     try:
         # YAML reads an unquoted 2026-01-31 as a date, and a status as a number: keys become text again in `_copied`.
-        return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506  a safe one
+        return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506  a safe one  # nosec B506
     except yaml.YAMLError as error:
         raise ValueError(f"is neither JSON nor YAML: {' '.join(str(error).split())[:200]}") from None
 
