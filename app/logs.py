@@ -2,9 +2,20 @@
 
 import logging
 import os
+import re
+from typing import Any
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor
+
+# What PostgreSQL adds to an error: the row that failed, and the statement, into which psycopg2 has written the values.
+_VALUES = re.compile(r"^(LINE \d+|DETAIL|CONTEXT):.*?(?=\n\n|\n\[SQL|\Z)", re.DOTALL | re.MULTILINE)
+
+
+def _without_values(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    if "exception" in event:
+        event["exception"] = _VALUES.sub(r"\1: not shown, it holds values", event["exception"])
+    return event
 
 
 def configure_logging(*, json: bool, level: str) -> None:
@@ -15,14 +26,13 @@ def configure_logging(*, json: bool, level: str) -> None:
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    renderer: list[Processor] = (
-        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    renderer: list[Processor] = [
+        structlog.processors.format_exc_info,  # plain: others show local variables, and with them passwords
+        _without_values,
+        structlog.processors.JSONRenderer()
         if json
-        else [
-            # The plain formatter: others show local variables, and with them passwords.
-            structlog.dev.ConsoleRenderer(colors=os.isatty(2), exception_formatter=structlog.dev.plain_traceback)
-        ]
-    )
+        else structlog.dev.ConsoleRenderer(colors=os.isatty(2), exception_formatter=structlog.dev.plain_traceback),
+    ]
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
