@@ -149,8 +149,10 @@ def load(
     def call(email: str) -> None:
         caller = Caller(ports)
         token = caller.log_in(email)
+        due = time.monotonic()
         for ask in cycle(mix):
-            if stop.wait(len(emails) / rate):
+            due += len(emails) / rate
+            if stop.wait(max(0, due - time.monotonic())):
                 break
             _note(ask, caller, token, account, lock)
             if fresh_connections:
