@@ -28,7 +28,8 @@ def sql_of(before, revision):
 
 def squawk(sql):
     """Its exit code, and what it said."""
-    command = [Path(sys.executable).with_name("squawk"), "--reporter", "gcc", "--config", ROOT / ".squawk.toml"]
+    tool = str(Path(sys.executable).with_name("squawk"))
+    command = [tool, "--reporter", "gcc", "--config", str(ROOT / ".squawk.toml")]
     done = subprocess.run(command, input=sql, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout + done.stderr
 
