@@ -24,6 +24,7 @@ _MIGRATION_LOCK_MILLISECONDS = 400
 _IDLE_IN_TRANSACTION_SECONDS = 10
 _SQLITE_STEPS = 100_000  # some milliseconds: how often a statement of SQLite looks at the clock
 _MIGRATION_PAUSE_SECONDS = 0.2
+_MIGRATION_WAIT_MILLISECONDS = 60_000  # for who else migrates an SQLite database
 _MIGRATION_LOCK = 0x74616E64656D  # "tandem"; any number will do that all of us use
 
 
@@ -179,6 +180,7 @@ class Database:
             # all that refers to them. Enforcement cannot be switched within a transaction, so it is before one begins.
             driver_connection: Any = connection.connection.driver_connection
             driver_connection.execute("PRAGMA foreign_keys = OFF")
+            driver_connection.execute(f"PRAGMA busy_timeout = {_MIGRATION_WAIT_MILLISECONDS}")
             try:
                 self._lift_time_limits(connection)
                 yield connection
@@ -187,7 +189,7 @@ class Database:
                 connection.commit()
             finally:
                 connection.rollback()
-                driver_connection.execute("PRAGMA foreign_keys = ON")
+                connection.invalidate()
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
