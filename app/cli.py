@@ -114,7 +114,7 @@ def serve(
             host=settings.host,
             port=settings.port,
             workers=settings.workers,
-            http=partial(BoundedHttp, Bounds(settings.max_header_bytes, settings.client_timeout)),  # type: ignore[arg-type]
+            http=partial(BoundedHttp, Bounds(settings.max_header_bytes, settings.client_timeout)),
             ws="none",
             log_config=None,
             access_log=False,

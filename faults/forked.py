@@ -1,13 +1,15 @@
 """The service in a process of its own that starts quickly, to be killed often."""
 
+from functools import partial
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
+from typing import Any
 
 import uvicorn
 
 from app.main import create_app
+from app.serving import BoundedHttp, Bounds
 from app.settings import Settings
-from app.supervisor import LastCall
 
 _forkserver = get_context("forkserver")
 _forkserver.set_forkserver_preload([__name__])
@@ -29,5 +31,6 @@ def _serve(database_url: str, port: int) -> None:
             "log_level": "ERROR",
         }
     )
-    config = uvicorn.Config(create_app(settings), port=port, http=LastCall, log_config=None, access_log=False)
+    http: Any = partial(BoundedHttp, Bounds(settings.max_header_bytes, settings.client_timeout))
+    config = uvicorn.Config(create_app(settings), port=port, http=http, log_config=None, access_log=False)
     uvicorn.Server(config).run()
