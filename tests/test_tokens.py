@@ -400,7 +400,8 @@ def machines(settings, database):  # noqa: ARG001 - empties it
 def test_the_key_changes_without_a_wrong_401(machines, database):
     """In every round, what a machine hands out is good on the ones that have changed and those that have not yet.
 
-    Access tokens of both versions, refresh tokens, the portal's cookie, cursors; those of earlier rounds, too. When the
+    Access tokens of both versions, refresh tokens, the portal's cookie, cursors, replies that are kept for an
+    Idempotency-Key; those of earlier rounds, too. When the
     old key is gone, which is after the lifetime of what it signed, nothing of it is accepted any more.
     """
     steps = Steps(machines[OLD, ""])
@@ -423,6 +424,11 @@ def test_the_key_changes_without_a_wrong_401(machines, database):
                 assert [len(is_ok(machine.get(page))["data"]) for page in pages] == [1, 1]
         for one, other in (both, both[::-1]):
             assert refresh(other, Steps(one).tokens(ada.email)["refresh_token"]).status_code == 200
+            post = {"title": "once", "content": "some content"}
+            key = {"Idempotency-Key": secrets.token_hex(16), **Steps(one).log_in(ada.email)}
+            first, again = (machine.post("/v2/posts", json=post, headers=key) for machine in (one, other))
+            assert (first.status_code, again.headers.get("Idempotent-Replayed")) == (201, "true")
+            assert again.content == first.content
     assert outdated
     for token, pages in outdated:
         is_refused(machines[NEW, ""], token)
