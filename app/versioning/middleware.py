@@ -34,7 +34,6 @@ _SECURITY_HEADERS = {
     # No page of another site takes a reply in as an image or script, or holds on to a page of ours it opened. Scripts
     # that CORS lets read replies still do.
     "Cross-Origin-Resource-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
 }
 
 log = structlog.stdlib.get_logger("tandem.request")
@@ -65,6 +64,7 @@ class RequestContext:
         self.headers = dict(_SECURITY_HEADERS)
         if strict_transport:
             self.headers["Strict-Transport-Security"] = "max-age=31536000"
+            self.headers["Cross-Origin-Opener-Policy"] = "same-origin"  # browsers complain of it without TLS
         self.announcements = {version.name: lifecycle.announcement(version) for version in versions}
         self.links = {version.name: lifecycle.links(version, docs_enabled=docs_enabled) for version in versions}
 
