@@ -90,8 +90,12 @@ def install(app: FastAPI, installation: Installation) -> Installed:
     """
     versions = installation.versions
     registry.check(versions)
-    for version in versions:
+    # Routes are tried in order: those that are asked most come first, and the newest version's before all.
+    routes_of_the_application = list(app.router.routes)
+    app.router.routes.clear()
+    for version in reversed(versions):
         app.include_router(version.router, prefix=version.prefix)
+    app.router.routes.extend(routes_of_the_application)
     _refuse_routes_without_version(app, versions)
     documents = {version.name: build_document(app, version, installation.info) for version in versions}
     schedule = Schedule({version.name: version.brownouts for version in versions})

@@ -11,7 +11,7 @@ from app.versioning import ApiVersion
 from app.versioning.quotas import x_ratelimit_fields
 
 router = APIRouter()
-for module in (users, auth, posts, votes):
+for module in (posts, votes, users, auth):
     router.include_router(module.router)
 
 VERSION = ApiVersion(

@@ -7,7 +7,7 @@ from app.api.v2.errors import ERRORS
 from app.versioning import ApiVersion
 
 router = APIRouter()
-for module in (users, auth, posts, votes, tags, clients, lifecycle):
+for module in (posts, votes, users, tags, auth, clients, lifecycle):
     router.include_router(module.router)
 
 VERSION = ApiVersion(
