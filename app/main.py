@@ -44,6 +44,8 @@ def open_database(settings: Settings) -> Database:
     return Database(
         settings.database_url,
         pool_size=settings.database_pool_size,
+        # /readyz answers, and brownouts are noticed, also while every request waits, and every guess to be counted.
+        spare=2 + settings.password_hash_workers,
         pool_timeout=settings.database_pool_timeout,
         statement_timeout=settings.database_statement_timeout,
         lock_timeout=settings.database_lock_timeout,

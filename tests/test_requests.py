@@ -311,9 +311,12 @@ def test_health_is_told_to_any_host(own_url):
 
 
 def test_ready_while_every_request_waits(database_url, tmp_path):
-    """A service whose only thread waits for a row, or for SQLite's write lock, still says that it is ready."""
+    """A service whose only thread waits for a row, or for SQLite's write lock, still says that it is ready. So it does
+    when also the threads that hash wait, to count what was guessed.
+    """
     limits = {
         "DATABASE_POOL_SIZE": "1",
+        "PASSWORD_HASH_WORKERS": "2",
         "DATABASE_LOCK_TIMEOUT": "60",
         "DATABASE_STATEMENT_TIMEOUT": "60",
         "REQUEST_DEADLINE_SECONDS": "90",
@@ -329,11 +332,17 @@ def test_ready_while_every_request_waits(database_url, tmp_path):
         post = steps.post(ada)
         with opened(url) as database, database.write() as session:
             session.execute(sa.text("UPDATE posts SET content = 'held'"))
+            if database.engine.dialect.name == "postgresql":
+                session.execute(sa.text("LOCK TABLE login_failures IN SHARE MODE"))
+            guess = {"grant_type": "password", "username": ada.email, "password": "wrong"}
+            guesses = [pool.submit(client.post, "/v2/auth/token", data=guess) for _ in range(2)]
+            time.sleep(0.5)  # they look the account up, by the thread that is to wait
             change = pool.submit(client.delete, f"/v2/posts/{post['id']}", headers=ada.headers)
             for _ in range(3):
                 assert client.get("/readyz").status_code == 200
-            assert not change.done()
+            assert not any(waiting.done() for waiting in (change, *guesses))
         assert change.result().status_code == 204
+        assert [guess.result().status_code for guess in guesses] == [400] * 2
 
 
 def test_a_client_that_leaves_is_no_bug(tmp_path):

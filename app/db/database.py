@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 
 from app.db.errors import OutcomeUnknown
 
-_MIGRATION_LOCK_MILLISECONDS = 400
+MIGRATION_LOCK_MILLISECONDS = 400
 _IDLE_IN_TRANSACTION_SECONDS = 10
 _SQLITE_STEPS = 100_000  # some milliseconds: how often a statement of SQLite looks at the clock
 _MIGRATION_PAUSE_SECONDS = 0.2
@@ -41,7 +41,8 @@ def masked(url: URL) -> str:
 class Database:
     """A pool of connections to SQLite or PostgreSQL.
 
-    `url` is an SQLAlchemy URL (`sqlite:///file`, `postgresql+psycopg2://…`); times are in seconds. Building one
+    `url` is an SQLAlchemy URL (`sqlite:///file`, `postgresql+psycopg2://…`); times are in seconds. Of connections there
+    are `pool_size`, for requests, and so many `spare` ones at most, for who must not wait behind them. Building one
     connects to nothing; for SQLite it makes the folder of the file.
     """
 
@@ -50,6 +51,7 @@ class Database:
         url: str,
         *,
         pool_size: int = 10,
+        spare: int = 2,
         pool_timeout: float = 7,
         statement_timeout: float = 5,
         lock_timeout: float = 3,
@@ -78,7 +80,7 @@ class Database:
         self.engine: Engine = sa.create_engine(
             self.url,
             pool_size=pool_size,
-            max_overflow=2,  # /readyz answers, and brownouts are noticed, also while every request waits
+            max_overflow=spare,
             pool_timeout=pool_timeout,
             connect_args=connect_args,
             hide_parameters=True,  # an error's text reaches the log, which must never hold a password
@@ -168,7 +170,7 @@ class Database:
                 with self._alone():
                     connection.execute(sa.text("SET statement_timeout = 0"))
                     # Whoever comes after a waiting ALTER TABLE waits behind it: better to give up, and to try again.
-                    connection.execute(sa.text(f"SET lock_timeout = {_MIGRATION_LOCK_MILLISECONDS}"))
+                    connection.execute(sa.text(f"SET lock_timeout = {MIGRATION_LOCK_MILLISECONDS}"))
                     connection.commit()
                     try:
                         yield connection
