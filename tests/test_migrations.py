@@ -171,6 +171,15 @@ def test_a_migration_waits_without_making_others_wait(postgres_url, tmp_path):
         migrations.check(database)
 
 
+def test_an_index_made_concurrently_leaves_the_lock_timeout_as_it_was(postgres_url, tmp_path):
+    """Making one waits as long as it takes; the revision after it must not, others queue behind it."""
+    with new_database(postgres_url, tmp_path) as url, opened(url) as database, database.migrate() as connection:
+        context = MigrationContext.configure(connection)
+        with Operations.context(context), context.begin_transaction(_per_migration=True):
+            migrations.create_index_concurrently("ix_posts_title", "posts", ["title"])
+        assert connection.scalar(sa.text("SHOW lock_timeout")) == "400ms"
+
+
 def test_check_finds_no_drift(fresh):
     """The migrations make exactly what the models describe, and the check says so."""
     _, database = fresh

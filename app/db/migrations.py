@@ -11,7 +11,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import OperationalError
 
-from app.db.database import Database
+from app.db.database import MIGRATION_LOCK_MILLISECONDS, Database
 from app.db.errors import is_lock_timeout
 
 _ATTEMPTS, _PAUSE_SECONDS = 60, 0.5
@@ -71,6 +71,7 @@ def create_index_concurrently(name: str, table: str, columns: Sequence[str]) -> 
         op.execute("SET lock_timeout = 0")
         op.drop_index(name, table, postgresql_concurrently=True, if_exists=True)  # what a failed attempt left, invalid
         op.create_index(name, table, columns, postgresql_concurrently=True, if_not_exists=True)
+        op.execute(f"SET lock_timeout = {MIGRATION_LOCK_MILLISECONDS}")  # whatever the next revision alters
 
 
 def downgrade(database: Database, revision: str) -> None:
