@@ -144,6 +144,7 @@ def test_limits_are_seen_by_scripts_and_counted(settings, database):  # noqa: AR
     changes = {"rate_limit_enabled": True, "rate_limit_address": "1/hour", "cors_origins": ("https://app.example",)}
     with TestClient(create_app(settings.model_copy(update=changes))) as client:
         client.get("/v2/posts", headers=origin)
+        assert client.get("/v1/posts/").status_code == 429
         reply = client.get("/v2/posts", headers=origin)
         assert reply.status_code == 429
         assert reply.headers["access-control-allow-origin"] == "https://app.example"
@@ -152,7 +153,8 @@ def test_limits_are_seen_by_scripts_and_counted(settings, database):  # noqa: AR
         asks = {**origin, "Access-Control-Request-Method": "GET"}
         assert client.options("/v2/posts", headers=asks).status_code == 200
         metrics = client.get("/metrics").text
-    assert 'rate_limited_requests_total{policy="address"} 1.0' in metrics
+    assert 'rate_limited_requests_total{policy="address"} 2.0' in metrics
+    assert 'http_requests_total{operation="GET /posts",phase="deprecated",status="4xx",version="v1"} 1.0' in metrics
     assert 'http_requests_total{operation="GET /posts",phase="current",status="4xx",version="v2"} 1.0' in metrics
     assert "rate_limits_shared 0.0" in metrics
 

@@ -143,6 +143,9 @@ def _templates(app: FastAPI, versions: Sequence[ApiVersion]) -> Callable[[str, s
     ]
 
     def template_of(method: str, path: str) -> str | None:
+        version = version_of(path, versions)
+        if version and version.ignores_trailing_slash:
+            path = path.removesuffix("/")
         return next((known for pattern, methods, known in served if method in methods and pattern.match(path)), None)
 
     return template_of

@@ -248,8 +248,7 @@ class Boundary:
         retired = version.phase(at) == "retired"
         if not retired and not self.schedule.open(version.name, at):
             return None
-        path = scope["path"].removesuffix("/") if version.ignores_trailing_slash else scope["path"]
-        route = self.template_of(scope["method"], path)
+        route = self.template_of(scope["method"], scope["path"])
         if route in version.document_paths or (not retired and route in version.token_paths):
             return None
         # No route will say what it was for, and no dependency who asked: the log line and the ledger want to know.
