@@ -1,12 +1,18 @@
 """Passwords: what they may be, and that a refused login never says why; in both versions and the portal."""
 
+import asyncio
+import os
 import re
+import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import bcrypt
 import pytest
 
 from app.domain import users
+from app.domain.passwords import PasswordHasher
 from tests.steps import PASSWORD
 
 OURS = {"Sec-Fetch-Site": "same-origin"}
@@ -137,3 +143,20 @@ def test_what_is_no_password_is_refused_unhashed(client, chosen, hashed, kind):
     assert hashed == []
     assert let_in(log_in(client, "v1", email, PASSWORD))
     assert len(hashed) == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a priority for each thread")
+@pytest.mark.parametrize("already", [0, 15])
+def test_hashing_gives_way_also_where_all_the_service_does(already):
+    """Started with `nice`, it takes no priority back: without privileges that fails, and with it every login."""
+
+    def niceness():
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    def hash_in_a_nice_thread():  # threads have the niceness of the one that makes them
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), max(already, niceness()))
+        return niceness(), asyncio.run(PasswordHasher(rounds=4, workers=1).run(niceness))
+
+    with ThreadPoolExecutor(1) as pool:
+        own, hashing = pool.submit(hash_in_a_nice_thread).result()
+    assert hashing == min(own + 10, 19)
