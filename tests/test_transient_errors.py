@@ -157,6 +157,24 @@ def test_connections_that_ended_while_they_lay_idle_cost_nobody_anything(own_pos
         assert [reply.status_code for reply in replies] == [200] * 5
 
 
+def test_a_connection_that_ends_as_soon_as_it_is_made(own_postgres):
+    """As when PostgreSQL stops just then: 503, by reads and writes; when it does so no more, they succeed."""
+    with serving(own_postgres) as client, opened(own_postgres) as database:
+        ada = Steps(client).person()
+        engine = client.app.state.services.database.engine
+
+        def end(_connection, _record):
+            execute(database, END_OTHERS)
+            wait_until(database, f"SELECT count(*) {OTHERS}", 0)
+
+        engine.dispose()
+        sa.event.listen(engine, "connect", end)
+        assert client.get("/v2/posts").status_code == 503
+        assert client.post("/v2/posts", json=POST, headers=ada.headers).status_code == 503
+        sa.event.remove(engine, "connect", end)
+        assert client.post("/v2/posts", json=POST, headers=ada.headers).status_code == 201
+
+
 def test_a_password_change_and_a_sign_up_are_tried_again(tmp_path):
     """Writes that come after a hash meet SQLite's lock as others do, and succeed as well."""
     with (

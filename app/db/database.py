@@ -97,6 +97,7 @@ class Database:
             event.listen(self.engine, "checkout", self._check_file)
             event.listen(self.engine, "begin", _begin_immediate)
         else:
+            event.listen(self.engine, "checkin", _note_used)
             event.listen(self.engine, "checkout", _check_open)
             # Set at the driver: after SQLAlchemy's isolation level it sends a SET, one more round trip, which may fail.
             self._autocommit = self.engine.execution_options()
@@ -247,12 +248,15 @@ class Database:
                 its_own.shutdown(socket.SHUT_RDWR)
 
 
-def _check_open(connection: Any, _record: object, _proxy: object) -> None:
+def _check_open(connection: Any, record: Any, _proxy: object) -> None:
     """Take a new connection for one that PostgreSQL has ended while it lay in the pool.
 
     On a connection of which nothing is asked there is nothing to read but the server's farewell. To look costs 1 µs, to
-    ask (`pool_pre_ping`) would cost every request a round trip.
+    ask (`pool_pre_ping`) would cost every request a round trip. At a new one it is not looked: SQLAlchemy would give up
+    with an error that is none of the database's.
     """
+    if not record.info.get("used"):
+        return
     poll = select.poll()
     poll.register(connection, select.POLLIN)
     if poll.poll(0):
@@ -282,6 +286,10 @@ def _watch_the_clock(connection: Any, record: Any) -> None:
 def _enter_autocommit(connection: Connection) -> None:
     driver_connection: Any = connection.connection.driver_connection
     driver_connection.autocommit = True
+
+
+def _note_used(_connection: object, record: Any) -> None:
+    record.info["used"] = True
 
 
 def _leave_autocommit(connection: Any, _record: object) -> None:
