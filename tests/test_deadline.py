@@ -70,6 +70,21 @@ def test_a_request_that_hangs_is_answered(own_url):
     }
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_stop_that_cannot_wait_answers_what_is_in_flight(tmp_path, workers):
+    """Requests that outlast SHUTDOWN_GRACE_SECONDS are 503 in their version's form, not broken off."""
+    with (
+        new_database("sqlite://", tmp_path) as url,
+        LiveServer(url, tmp_path, SHUTDOWN_GRACE_SECONDS="1", WORKERS=workers) as server,
+        ThreadPoolExecutor() as pool,
+        held(url),
+    ):
+        waiting = pool.submit(httpx2.post, f"{server.url}/v2/users", json=person(), timeout=30)
+        time.sleep(0.5)  # it is in flight
+        server.stop()
+        is_v2_problem(waiting.result(), 503, "unavailable", "/v2/users")
+
+
 def test_who_waits_for_a_thread_is_given_up_first_and_never_begun(own_url):
     """With every thread taken, the others are 503 at the end of their turn and leave nothing; who has one goes on."""
     limits = {"database_pool_size": 1, "database_pool_timeout": 0.3, "database_lock_timeout": 8}

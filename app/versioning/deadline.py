@@ -22,7 +22,8 @@ class Deadline:
     thread is never begun. Were there one limit for both, under overload everybody would be given a thread just before
     being given up, and nobody be answered. `limiters` are what requests wait in besides the default limiter.
 
-    The time a client takes to send its body does not count, nor does a reply that has begun.
+    The time a client takes to send its body does not count, nor does a reply that has begun. A server that cancels the
+    request, because it stops, is given the same reply to send.
     """
 
     def __init__(
@@ -72,8 +73,8 @@ class Deadline:
         try:
             async with asyncio.timeout(None) as clock:
                 await self.app(scope, receive_untimed, send_in_time)
-        except TimeoutError:
-            if not clock.expired():
+        except (TimeoutError, asyncio.CancelledError) as error:  # a server that stops cancels what it waits for no more
+            if started or (isinstance(error, TimeoutError) and not clock.expired()):
                 raise
             log.warning("request given up")
             problem = unavailable("There was no reply in time; whether the request has had its effect is not known")
