@@ -1,7 +1,10 @@
 """Shorthand over the API itself for what most tests do first."""
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import count
+from threading import Barrier
 from typing import Any
 
 from httpx2 import Client
@@ -50,3 +53,15 @@ class Steps:
     def vote(self, voter: Person, post_id: int, value: int) -> None:
         reply = self.client.put(f"/v2/posts/{post_id}/vote", json={"value": value}, headers=voter.headers)
         assert reply.status_code == 200, reply.text
+
+
+def at_once(*jobs: Callable[[], Any]) -> list[Any]:
+    """Run the jobs at the same moment, each in its thread; their results in order."""
+    gate = Barrier(len(jobs))
+
+    def run(job: Callable[[], Any]) -> Any:
+        gate.wait(30)
+        return job()
+
+    with ThreadPoolExecutor(len(jobs)) as pool:
+        return list(pool.map(run, jobs))

@@ -8,9 +8,8 @@ import pytest
 
 from app.db import migrations
 from app.versioning.conditional import entity_tags
-from tests.steps import Steps
+from tests.steps import Steps, at_once
 from tests.test_migrations import execute, new_database, opened
-from tests.v1.helpers import at_once
 
 VERSIONS = ("v1", "v2")
 BODY = {"title": "t", "content": "c"}

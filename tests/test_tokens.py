@@ -22,8 +22,8 @@ from app.main import create_app
 from tests.conftest import SECRET, make_settings
 from tests.links import links_of
 from tests.server import LiveServer
-from tests.steps import PASSWORD, Steps
-from tests.v2.helpers import at_once, is_oauth_error, is_ok, is_problem
+from tests.steps import PASSWORD, Steps, at_once
+from tests.v2.helpers import is_oauth_error, is_ok, is_problem
 
 # Where a token is needed, and where one may be sent.
 PATHS = ["/v1/posts", "/v1/posts/1", "/v2/users/me", "/v2/posts", "/v2/clients"]

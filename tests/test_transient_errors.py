@@ -8,10 +8,9 @@ import pytest
 import sqlalchemy as sa
 
 from app.db import Database
-from tests.steps import PASSWORD, Steps
+from tests.steps import PASSWORD, Steps, at_once
 from tests.test_migrations import execute, new_database, opened
 from tests.test_requests import serving
-from tests.v2.helpers import at_once
 
 POST = {"title": "t", "content": "c"}
 SECONDS = 10  # to wait for what has to happen

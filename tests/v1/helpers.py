@@ -1,10 +1,7 @@
 """What the tests of version 1 share: its operations in a line each, and values nobody should send."""
 
 import json
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from threading import Barrier
 from typing import Any
 
 from httpx2 import Client, Response
@@ -121,18 +118,6 @@ def operations(post_id: int | str) -> dict[str, dict[str, Any]]:
         "vote": {"method": "POST", "url": "/v1/vote", "json": {"post_id": post_id, "dir": 1}},
         "take back": {"method": "POST", "url": "/v1/vote", "json": {"post_id": post_id, "dir": 0}},
     }
-
-
-def at_once(*jobs: Callable[[], Any]) -> list[Any]:
-    """Run the jobs at the same moment, each in its thread; their results in order."""
-    gate = Barrier(len(jobs))
-
-    def run(job: Callable[[], Any]) -> Any:
-        gate.wait(30)
-        return job()
-
-    with ThreadPoolExecutor(len(jobs)) as pool:
-        return list(pool.map(run, jobs))
 
 
 def moment(text: str) -> datetime:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.steps import Steps
+from tests.steps import Steps, at_once
 from tests.v1 import helpers as v1
 
 BY_ID = ["read", "replace", "update", "delete"]
@@ -175,7 +175,7 @@ def test_racing_deletions_succeed_once(live):
     """Of eight deletions of one post at once, one is 204 and the rest are 404."""
     ada = Steps(live).person()
     post_id = v1.write(live, ada)["id"]
-    statuses = v1.at_once(*[lambda: live.delete(f"/v1/posts/{post_id}", headers=ada.headers).status_code] * 8)
+    statuses = at_once(*[lambda: live.delete(f"/v1/posts/{post_id}", headers=ada.headers).status_code] * 8)
     assert sorted(statuses) == [204] + [404] * 7
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.steps import PASSWORD
+from tests.steps import PASSWORD, at_once
 from tests.v1 import helpers as v1
 
 
@@ -46,7 +46,7 @@ def test_racing_sign_ups_make_one_account(live, versions):
         {"email": f"{spelled}@example.com", "password": PASSWORD} for spelled in (name, name.upper(), name.title())
     ]
     jobs = [lambda v=v, body=body: live.post(f"/{v}/users", json=body) for v in versions * 2 for body in bodies]
-    made, *refused = sorted(v1.at_once(*jobs), key=lambda reply: reply.status_code)
+    made, *refused = sorted(at_once(*jobs), key=lambda reply: reply.status_code)
     assert made.status_code == 201
     assert [(reply.status_code, reply.json()["detail"]) for reply in refused] == [(409, v1.EMAIL_TAKEN["detail"])] * 11
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.steps import Person, Steps
+from tests.steps import Person, Steps, at_once
 from tests.v1 import helpers as v1
 
 
@@ -153,12 +153,12 @@ def test_up_vote_is_one_vote_in_both_versions(client, steps, bob, post_id):
 
 def test_votes_of_many_at_once_are_all_counted(live, crowd, live_post):
     """Ten people who vote at once make ten votes; when five take back and five turn at once, five down-votes stay."""
-    replies = v1.at_once(*(lambda person=person: v1.vote(live, person, live_post) for person in crowd))
+    replies = at_once(*(lambda person=person: v1.vote(live, person, live_post) for person in crowd))
     assert [reply.status_code for reply in replies] == [201] * 10
     assert v1.counters(live, crowd[0], live_post) == (10, 0)
     turns = [lambda person=person: v1.vote(live, person, live_post, 0) for person in crowd[:5]]
     turns += [lambda person=person: put_v2(live, person, live_post, -1) for person in crowd[5:]]
-    assert [reply.status_code for reply in v1.at_once(*turns)] == [201] * 5 + [200] * 5
+    assert [reply.status_code for reply in at_once(*turns)] == [201] * 5 + [200] * 5
     assert v1.counters(live, crowd[0], live_post) == (0, 5)
 
 
@@ -169,7 +169,7 @@ def test_votes_of_one_at_once_count_once(live, crowd, live_post, before):
         put_v2(live, crowd[1], live_post, before)
     for direction, refused in ((1, 409), (0, 404)):
         job = lambda direction=direction: v1.vote(live, crowd[1], live_post, direction).status_code  # noqa: E731
-        assert sorted(v1.at_once(*[job] * 16)) == [201] + [refused] * 15
+        assert sorted(at_once(*[job] * 16)) == [201] + [refused] * 15
         assert v1.counters(live, crowd[0], live_post) == (direction, 0)
 
 
@@ -184,7 +184,7 @@ def test_counters_equal_the_votes_after_any_race(live, crowd, live_post):
         lambda: live.delete(f"/v2/posts/{live_post}/vote", headers=bob.headers),
     ]
     for _ in range(3):
-        assert {reply.status_code for reply in v1.at_once(*jobs * 5)} <= {200, 201, 204, 404, 409}
+        assert {reply.status_code for reply in at_once(*jobs * 5)} <= {200, 201, 204, 404, 409}
         value = my_vote(live, bob, live_post)
         assert v1.counters(live, bob, live_post) == (int(value == 1), int(value == -1))
 
@@ -193,7 +193,7 @@ def test_votes_against_the_deletion_of_the_post(live, crowd, live_post):
     """Votes that race the deletion of their post are 201 or 404, and nothing is left of it."""
     delete = v1.operations(live_post)["delete"]
     jobs = [lambda person=person: v1.vote(live, person, live_post) for person in crowd[1:]]
-    deleted, *voted = v1.at_once(lambda: live.request(**delete, headers=crowd[0].headers), *jobs)
+    deleted, *voted = at_once(lambda: live.request(**delete, headers=crowd[0].headers), *jobs)
     assert deleted.status_code == 204
     assert all(v1.answer(reply) in ((201, v1.VOTE_ADDED), (404, v1.NO_POST)) for reply in voted)
     assert all(v1.answer(v1.vote(live, person, live_post, 0)) == (404, v1.NO_POST) for person in crowd)
@@ -204,7 +204,7 @@ def test_votes_against_the_deletion_of_the_voter(live, crowd):
     ada, bob = crowd[:2]
     posts = [v1.write(live, ada)["id"] for _ in range(6)]
     jobs = [lambda post_id=post_id: v1.vote(live, bob, post_id) for post_id in posts]
-    deleted, *voted = v1.at_once(lambda: live.delete("/v2/users/me", headers=bob.headers), *jobs)
+    deleted, *voted = at_once(lambda: live.delete("/v2/users/me", headers=bob.headers), *jobs)
     assert deleted.status_code == 204
     assert all(v1.answer(reply) in ((201, v1.VOTE_ADDED), (401, v1.UNAUTHENTICATED)) for reply in voted)
     assert [v1.counters(live, ada, post_id) for post_id in posts] == [(0, 0)] * 6

@@ -1,7 +1,6 @@
 """What the tests of version 2 share: exact expectations of its replies, and requests that are not plain JSON."""
 
 import re
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from urllib.parse import quote
 
@@ -129,9 +128,3 @@ def walk(client, *, path="/v2/posts", backward_from=None, between=None, **parame
 
 def rows(pages):
     return [row for page in pages for row in page["data"]]
-
-
-def at_once(*jobs):
-    """Run these in threads, all at the same time; gives what they returned, in order."""
-    with ThreadPoolExecutor(len(jobs)) as pool:
-        return [future.result() for future in [pool.submit(job) for job in jobs]]

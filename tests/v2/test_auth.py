@@ -10,7 +10,8 @@ import sqlalchemy as sa
 
 from app.domain.models import refresh_tokens
 from tests.server import LiveServer
-from tests.v2.helpers import FORM, JSON, PASSWORD, at_once, is_oauth_error, is_ok, is_problem, send
+from tests.steps import at_once
+from tests.v2.helpers import FORM, JSON, PASSWORD, is_oauth_error, is_ok, is_problem, send
 
 
 def grant(client, **form):

@@ -7,7 +7,8 @@ import pytest
 from app.adoption import ledger
 from app.domain import users
 from app.versioning.usage import Client, Counts, Use
-from tests.v2.helpers import MERGE_PATCH, NOBODY, at_once, is_moment, is_ok, is_problem, listing, rows, send, walk
+from tests.steps import at_once
+from tests.v2.helpers import MERGE_PATCH, NOBODY, is_moment, is_ok, is_problem, listing, rows, send, walk
 
 BILLING = {"id": "billing", "name": "Billing", "contact": "billing@example.com"}
 CLIENT = {

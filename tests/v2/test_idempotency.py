@@ -10,10 +10,10 @@ import sqlalchemy as sa
 import time_machine
 
 from app.domain import users
-from tests.steps import PASSWORD, Steps
+from tests.steps import PASSWORD, Steps, at_once
 from tests.test_migrations import new_database, opened
 from tests.test_requests import serving
-from tests.v2.helpers import at_once, is_ok, listing
+from tests.v2.helpers import is_ok, listing
 
 POST = {"title": "written once", "content": "c"}
 RENEWED = {"x-request-id", "server-timing", "date", "idempotent-replayed"}

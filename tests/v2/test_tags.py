@@ -3,7 +3,8 @@
 import httpx2
 import pytest
 
-from tests.v2.helpers import BODY, at_once, is_ok, is_problem, listing, rows, walk
+from tests.steps import at_once
+from tests.v2.helpers import BODY, is_ok, is_problem, listing, rows, walk
 
 
 def tags(client, **parameters):

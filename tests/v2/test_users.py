@@ -3,6 +3,7 @@
 import httpx2
 import pytest
 
+from tests.steps import at_once
 from tests.v2.helpers import (
     ACCOUNT,
     BODY,
@@ -13,7 +14,6 @@ from tests.v2.helpers import (
     NOBODY,
     PASSWORD,
     USER,
-    at_once,
     get_post,
     ids,
     is_moment,

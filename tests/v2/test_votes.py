@@ -6,7 +6,8 @@ from functools import partial
 import httpx2
 import pytest
 
-from tests.v2.helpers import BODY, NO_VOTES, NOBODY, at_once, get_post, is_ok, is_problem, listing, send
+from tests.steps import at_once
+from tests.v2.helpers import BODY, NO_VOTES, NOBODY, get_post, is_ok, is_problem, listing, send
 
 
 def put(client, person, post, value):
