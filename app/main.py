@@ -3,10 +3,15 @@
 import gc
 import hashlib
 import hmac
+import os
+import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from importlib.metadata import version as installed_version
+from multiprocessing import parent_process
+from multiprocessing.process import BaseProcess
+from threading import Thread
 
 from anyio.to_thread import current_default_thread_limiter
 from fastapi import FastAPI
@@ -187,4 +192,13 @@ def create_worker() -> FastAPI:
     # What is there now stays. Looking through all of it for garbage, again and again, held up every request.
     gc.collect()
     gc.freeze()
+    supervisor = parent_process()
+    if supervisor is not None:
+        Thread(target=_end_with, args=(supervisor,), daemon=True).start()
     return app
+
+
+def _end_with(supervisor: BaseProcess) -> None:
+    """Stop as by SIGTERM once the supervisor is gone: a worker without one would go on, with the port and old keys."""
+    supervisor.join()
+    os.kill(os.getpid(), signal.SIGTERM)

@@ -123,3 +123,14 @@ def test_a_killed_worker_is_replaced(postgres: PostgresServer, tmp_path: Path, m
 def requests_counted(url: str) -> float:
     lines = httpx2.get(f"{url}/metrics").text.splitlines()
     return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith("http_requests_total"))
+
+
+def test_workers_end_with_their_supervisor(sqlite_url: str, tmp_path: Path, measured: Measured) -> None:
+    """After kill -9 of the supervisor alone its workers stop, too, and leave the port to the next."""
+    with LiveServer(sqlite_url, tmp_path, WORKERS="2") as server:
+        os.kill(server.process.pid, signal.SIGKILL)
+        began = time.monotonic()
+        while not refuses(server.port):
+            assert time.monotonic() - began < 10
+            time.sleep(0.05)
+        measured("kill -9 of the supervisor: its workers gone", f"{time.monotonic() - began:.1f} s")

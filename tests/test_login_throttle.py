@@ -72,6 +72,22 @@ def test_every_door_counts_and_every_door_is_locked(strict, known):
     assert strict.get("/problems/too-many-attempts").status_code == 200
 
 
+def test_what_is_no_email_is_no_account(strict):
+    """Nobody can have an account under what is no e-mail: it is refused as often as it is sent, and nothing counts."""
+    for version, refused in (("v1", 403), ("v2", 400)):
+        for email in ("nobody", "ada@example", "@", "ada@exam ple.com"):
+            replies = [log_in(strict, email, "wrong", version) for _ in range(ALLOWED + 2)]
+            assert {reply.status_code for reply in replies} == {refused}
+
+
+def test_a_lock_is_not_got_around_by_spelling(strict):
+    """Other letters that fold to the same e-mail are guesses at the same account."""
+    ada = Steps(strict).person("kay@example.com")
+    for email in ("KAY@example.com", "\u212aay@example.com", "kay@EXAMPLE.com"):
+        assert log_in(strict, email, "wrong").status_code == 400
+    assert log_in(strict, ada.email, PASSWORD).status_code == 429
+
+
 def test_a_lock_holds_for_the_right_password_and_ends_on_time(strict, clock):
     """While locked nothing is evaluated; Retry-After counts down; at its end the right password is good again."""
     ada = Steps(strict).person()

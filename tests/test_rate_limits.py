@@ -231,6 +231,7 @@ def test_behind_a_trusted_proxy_the_rightmost_stranger_counts(settings, tmp_path
         ("rate_limit_address", "5/month", "at most a day"),
         ("redis_url", "http://localhost", "try redis://localhost:6379/0"),
         ("redis_url", "redis://localhost/0?colour=red", "try redis://localhost:6379/0"),
+        ("redis_url", "redis://localhost/first", "try redis://localhost:6379/0"),
         ("trusted_proxies", "*", "addresses or networks"),
         ("trusted_proxies", "10.0.0.1/8", "addresses or networks"),
         ("trusted_proxies", "proxy.example", "addresses or networks"),

@@ -71,6 +71,9 @@ class Accounts:
         THROTTLED for any of them after too many failures.
         """
         target = login_of(email)
+        if target is None:  # nobody has it: there is nothing to guess at, and nothing to count
+            await self.hasher.run(self.hasher.verify_blocking, password, None)
+            raise errors.invalid_credentials()
 
         def look_up() -> Credentials | None:
             with self.database.read() as connection:

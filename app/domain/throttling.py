@@ -9,6 +9,7 @@ import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import bindparam, case, delete, literal, or_, select
 from sqlalchemy.engine import Connection
 from sqlalchemy.orm import Session
@@ -16,11 +17,13 @@ from sqlalchemy.orm import Session
 from app.db.types import UtcDateTime, insert
 from app.domain import errors
 from app.domain.clock import now
+from app.domain.fields import Email
 from app.domain.models import login_failures
 from app.domain.text import folded
 
 FORGOTTEN_AFTER = timedelta(minutes=15)  # failures count together from the first one on
 _CLEARED_AT_ONCE = 10
+_EMAIL = TypeAdapter(Email)
 
 _LOCKED_UNTIL = select(login_failures.c.expires_at).where(
     login_failures.c.target_hash == bindparam("target"),
@@ -29,9 +32,12 @@ _LOCKED_UNTIL = select(login_failures.c.expires_at).where(
 )
 
 
-def login_of(email: str) -> str:
-    """What is guessed at by logging in with this e-mail, whether anybody has it or not."""
-    return f"login {folded(email)}"
+def login_of(email: str) -> str | None:
+    """What is guessed at by logging in with this e-mail, whether anybody has it or not; None for what is none."""
+    try:
+        return f"login {_EMAIL.validate_python(folded(email))}"
+    except ValidationError:
+        return None
 
 
 def change_of(user_id: int) -> str:

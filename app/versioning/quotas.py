@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 import structlog
 from limits import parse_many
 from limits.aio.storage import RedisStorage
+from limits.errors import ConfigurationError
 from redis.asyncio import ConnectionPool
 from redis.exceptions import RedisError
 
@@ -87,8 +88,9 @@ def connections_to(redis_url: str) -> ConnectionPool:
         if not redis_url.startswith(("redis://", "rediss://")):
             raise ValueError("another scheme")
         pool = ConnectionPool.from_url(redis_url)
+        RedisStorage(redis_url, implementation="redispy")  # is stricter
         pool.make_connection()  # options that are none show here
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, ConfigurationError):
         raise ValueError("is no address of a Redis; try redis://localhost:6379/0") from None
     return pool
 
