@@ -1,0 +1,1 @@
+"""Tandem's tables as a Django application, for both Django contenders."""
