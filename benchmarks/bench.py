@@ -2,7 +2,6 @@
 
 import argparse
 import gc
-import http.client
 import itertools
 import json
 import statistics
@@ -13,7 +12,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 from urllib.parse import urlencode
 
 import psutil
@@ -21,7 +19,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from benchmarks import environments, machine, report
-from benchmarks.database import PASSWORD, BenchDatabase, fill, let_log_in, postgresql, words_of_titles
+from benchmarks.client import FORM, log_in, post
+from benchmarks.database import BenchDatabase, fill, let_log_in, postgresql, words_of_titles
 from benchmarks.load import closed_loop, open_loop
 from benchmarks.operations import Material, Operation, compare, operations
 from benchmarks.servers import CONTENDERS_BY_NAME, Contender, Server
@@ -57,13 +56,14 @@ def main() -> None:
         database = stack.enter_context(postgresql())
         data = fill(database, tell)
         reference = stack.enter_context(Server(CONTENDERS_BY_NAME["tandem"], database.url, folder))
-        material = _prepare(database, reference)
+        material = prepare(database, reference)
         wanted = _operations(operations(material), arguments.operations)
         servers = [reference]
         for contender in chosen:
             if contender.name != "tandem":
                 servers.append(stack.enter_context(Server(contender, database.url, folder)))
                 compare(reference, servers[-1], wanted, material)
+                database.put_back()
         tell(f"{len(servers)} contenders give the same replies, and refuse the same")
         speed = _Speed(database, servers, wanted, arguments.rounds, arguments.seconds)
         slots = speed.run()
@@ -117,34 +117,18 @@ def _operations(known: Sequence[Operation], names: Sequence[str]) -> list[Operat
     return [operation for operation in known if not names or operation.name in names]
 
 
-def _prepare(database: BenchDatabase, tandem: Server) -> Material:
+def prepare(database: BenchDatabase, tandem: Server) -> Material:
     """Log people in, and note what requests are made of."""
     *people, (_, author) = let_log_in(database, PEOPLE + 1)
-    tokens = [(email, _log_in(tandem, email)) for _, email in people]
-    authors = _log_in(tandem, author)
+    tokens = [(email, log_in(tandem, email)) for _, email in people]
+    authors = log_in(tandem, author)
     draft = json.dumps({"title": "A draft", "content": "Notes.", "published": False}).encode()
-    created = _post(tandem, "/v2/posts", draft, "application/json", authors)
+    created = post(tandem, "/v2/posts", draft, "application/json", authors)
     posts = [int(post_id) for (post_id,) in database.run("SELECT id FROM posts WHERE published ORDER BY id")]
-    ended = _log_in(tandem, people[0][1])
-    _post(tandem, "/v2/auth/revoke", urlencode({"token": ended}).encode(), "application/x-www-form-urlencoded")
+    ended = log_in(tandem, people[0][1])
+    post(tandem, "/v2/auth/revoke", urlencode({"token": ended}).encode(), FORM)
+    database.remember()
     return Material(posts, tokens, words_of_titles(database, 8), int(created["id"]), ended)
-
-
-def _log_in(server: Server, email: str) -> str:
-    form = urlencode({"grant_type": "password", "username": email, "password": PASSWORD}).encode()
-    return str(_post(server, "/v2/auth/token", form, "application/x-www-form-urlencoded")["access_token"])
-
-
-def _post(server: Server, path: str, body: bytes, media_type: str, token: str | None = None) -> Any:
-    headers = {"Content-Type": media_type} | ({"Authorization": f"Bearer {token}"} if token else {})
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
-    connection.request("POST", path, body, headers)
-    reply = connection.getresponse()
-    text = reply.read()
-    connection.close()
-    if reply.status >= 400:
-        raise RuntimeError(f"{path}: {reply.status} {text!r}")
-    return json.loads(text) if text else None
 
 
 class _Speed:
@@ -163,8 +147,6 @@ class _Speed:
         self.wanted = wanted
         self.rounds = rounds
         self.seconds = seconds
-        self._last_post = database.run("SELECT max(id) FROM posts")[0][0]
-        self._sessions = [str(row[0]) for row in database.run("SELECT id FROM sessions")]
 
     def run(self) -> dict[str, dict[str, list[dict[str, float]]]]:
         """The turns' results: by operation, by contender, one a round."""
@@ -195,22 +177,13 @@ class _Speed:
         database_time = self.database.cpu_seconds() - database_before
         gc.enable()
         if operation.writes:
-            self._put_back()
+            self.database.put_back()
         return Slot(
             rate=round(closed.requests / closed.seconds, 1),
             server_us=round(server_time / closed.requests * 1e6, 1),
             database_us=round(database_time / closed.requests * 1e6, 1),
             busy=round(server_time / closed.seconds, 3),
         )
-
-    def _put_back(self) -> None:
-        """Delete what was created, and clean up, so that whoever comes next finds the tables as they were.
-
-        Votes stay: there are never more of them than pairs of a person and a post that are asked for.
-        """
-        self.database.run("DELETE FROM posts WHERE id > %s", self._last_post)
-        self.database.run("DELETE FROM sessions WHERE NOT (id = ANY(%s))", self._sessions)
-        self.database.run("VACUUM posts, post_tags, votes, sessions, refresh_tokens")
 
     def latencies(
         self, slots: dict[str, dict[str, list[dict[str, float]]]]

@@ -45,8 +45,22 @@ class BenchDatabase:
             cursor.execute(statement, values or None)
             return cursor.fetchall() if cursor.description else []
 
+    def remember(self) -> None:
+        """Note which posts and sessions there are, for `put_back`."""
+        self._last_post = self.run("SELECT max(id) FROM posts")[0][0]
+        self._sessions = [str(row[0]) for row in self.run("SELECT id FROM sessions")]
+
+    def put_back(self) -> None:
+        """Delete what was created since `remember`, and clean up, so that whoever comes next finds the same tables.
+
+        Votes stay: there are never more of them than pairs of a person and a post that are asked for.
+        """
+        self.run("DELETE FROM posts WHERE id > %s", self._last_post)
+        self.run("DELETE FROM sessions WHERE NOT (id = ANY(%s))", self._sessions)
+        self.run("VACUUM posts, post_tags, votes, sessions, refresh_tokens")
+
     def cpu_seconds(self) -> float:
-        """What the whole server has computed so far, without the connections that are closed."""
+        """What the whole server has computed so far."""
         return cpu_seconds(self.process)
 
     def close(self) -> None:

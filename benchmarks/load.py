@@ -91,6 +91,25 @@ def closed_loop(port: int, requests: Iterator[bytes], status: int, seconds: floa
         poll.close()
 
 
+def one_after_the_other(port: int, requests: Iterator[bytes], status: int, count: int) -> list[float]:
+    """How long each of so many replies takes, in seconds, when nothing else is asked."""
+    expected = b"HTTP/1.1 %d" % status
+    connection = _Connection(port)
+    seconds = []
+    try:
+        for _ in range(count):
+            started = time.perf_counter()
+            connection.socket.send(next(requests))
+            while (reply := connection.read()) is None:
+                pass
+            seconds.append(time.perf_counter() - started)
+            if not reply.startswith(expected):
+                raise LoadError(f"{status} was expected: {reply[:1000]!r}")
+        return seconds
+    finally:
+        connection.socket.close()
+
+
 def _finish(connections: list[_Connection]) -> None:
     """Take the last replies, so that no work of this run falls into the next one."""
     for connection in connections:

@@ -33,22 +33,24 @@ def pin(process: psutil.Process, where: Sequence[int]) -> None:
 
 
 def cpu_seconds(process: psutil.Process) -> float:
-    """The time that a process and its children have spent computing so far, to 10 ms."""
+    """The time that a process and its children, the ended ones too, have spent computing so far, to 10 ms."""
     seconds = 0.0
     for each in (process, *process.children(recursive=True)):
         times = each.cpu_times()
-        seconds += times.user + times.system
+        seconds += times.user + times.system + times.children_user + times.children_system
     return seconds
 
 
 def megabytes(process: psutil.Process) -> float:
     """The memory of a process and its children; what they share is counted once (PSS)."""
-    return sum(each.memory_full_info().pss for each in (process, *process.children(recursive=True))) / 1e6
+    return sum(float(each.memory_full_info().pss) for each in (process, *process.children(recursive=True))) / 1e6
 
 
 def description() -> dict[str, object]:
     """The machine, for the report."""
-    names = [line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "name" in line]
+    names = [
+        line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "name" in line
+    ]
     return {
         "processor": names[0] if names else platform.machine(),
         "cores": os.cpu_count(),

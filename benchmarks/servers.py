@@ -34,17 +34,18 @@ class Contender:
 
 
 def _uvicorn(module: str) -> tuple[str, ...]:
-    """uvicorn's own advice for production, one worker; no contender but Tandem writes a log."""
+    """As uvicorn's documentation advises for production, one worker; no contender but Tandem writes a log."""
     uvicorn = str(VENV / "bin" / "uvicorn")
     return (uvicorn, f"{module}:app", "--port", "{port}", "--no-access-log", "--log-level", "warning", "--workers", "1")
 
 
-def _gunicorn(module: str) -> tuple[str, ...]:
+def _gunicorn(urls: str) -> tuple[str, ...]:
     """Django's "How to use Django with Gunicorn"; threads, since one worker may have one core."""
     gunicorn = str(VENV / "bin" / "gunicorn")
-    threads = ("--worker-class", "gthread", "--workers", "1", "--threads", "10")
+    threads = ("--worker-class", "gthread", "--workers", "1", "--threads", "10", "--keep-alive", "60")
     quiet = ("--log-level", "warning", "--no-control-socket")
-    return (gunicorn, f"{module}:application", "--bind", "127.0.0.1:{port}", "--keep-alive", "60", *threads, *quiet)
+    served = ("django_wsgi:application", "--env", f"ROOT_URLCONF={urls}")
+    return (gunicorn, *served, "--bind", "127.0.0.1:{port}", *threads, *quiet)
 
 
 CONTENDERS_BY_NAME = {
@@ -53,7 +54,7 @@ CONTENDERS_BY_NAME = {
         Contender(
             "tandem",
             "Tandem",
-            (sys.executable, "-m", "app.cli", "serve", "--port", "{port}", "--workers", "1"),
+            (sys.executable, "-m", "app.cli", "serve", "--port", "{port}"),
             folder=ROOT,
             peer=False,
         ),
@@ -130,6 +131,7 @@ def _settings(database_url: str) -> Mapping[str, str]:
         "BCRYPT_ROUNDS": str(BCRYPT_ROUNDS),
         "ACCESS_TOKEN_EXPIRE_MINUTES": "1440",
         "ENVIRONMENT": "production",
+        "WORKERS": "1",
         "LOG_LEVEL": "INFO",
         "NODE_ENV": "production",
         "PYTHONPATH": str(ROOT),

@@ -1,8 +1,8 @@
 """What the Python contenders do alike, so that no difference between them comes from here.
 
-Settings are those of Tandem, from the environment. Tokens, cursors and password hashes are Tandem's own formats, so that
-every contender takes the same requests and gives the same replies over the same rows. Nothing here is slower than it
-need be; `limit.py` does without PyJWT and passlib, the others use both as their tutorials do.
+Settings are those of Tandem, from the environment. Tokens, cursors and password hashes are Tandem's own formats, so
+that every contender takes the same requests and gives the same replies over the same rows. `limit.py` does without
+PyJWT and passlib, the others use both as their tutorials do.
 """
 
 import hashlib
@@ -78,7 +78,7 @@ def checked(payload: dict[str, Any]) -> Claims | None:
 
 
 def password_fits(password: str, password_hash: str | None) -> bool:
-    """bcrypt over SHA-256; without a hash it takes as long and says no."""
+    """Bcrypt over SHA-256; without a hash it takes as long and says no."""
     if password_hash is None:
         bcrypt_sha256.dummy_verify()
         return False

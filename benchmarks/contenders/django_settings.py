@@ -1,5 +1,5 @@
-"""Settings of both Django contenders, by the checklist for deployments: no debug, persistent connections, and none of the
-middleware that serves browsers (sessions, CSRF, clickjacking), since tokens come with each request.
+"""Settings of both Django contenders, by the checklist for deployments: no debug, persistent connections, and none of
+the middleware that serves browsers (sessions, CSRF, clickjacking), since tokens come with each request.
 """
 
 import os
@@ -18,7 +18,7 @@ USE_I18N = False
 INSTALLED_APPS = ["tables", "rest_framework"]
 MIDDLEWARE = ["django.middleware.common.CommonMiddleware"]  # Content-Length
 APPEND_SLASH = False
-ROOT_URLCONF = os.environ["DJANGO_CONTENDER"]  # with_ninja or with_drf, whose urlpatterns are served
+ROOT_URLCONF = os.environ["ROOT_URLCONF"]  # with_ninja or with_drf
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 DATABASES = {
     "default": {

@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import hmac
 import re
+import secrets
 import time
 from base64 import b64encode, urlsafe_b64decode
 from collections.abc import Awaitable, Callable
@@ -21,7 +22,6 @@ import asyncpg
 import bcrypt
 import common
 import orjson
-import secrets
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -33,9 +33,7 @@ _TAG = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 _BCRYPT_SHA256 = re.compile(r"\$bcrypt-sha256\$v=2,t=2b,r=([0-9]+)\$([./A-Za-z0-9]{22})\$([./A-Za-z0-9]{31})")
 _JSON = orjson.OPT_UTC_Z
 
-_SESSION = (
-    "SELECT user_id FROM sessions WHERE id = $1 AND user_id = $2 AND (only_token IS NULL OR only_token = $3)"
-)
+_SESSION = "SELECT user_id FROM sessions WHERE id = $1 AND user_id = $2 AND (only_token IS NULL OR only_token = $3)"
 _POST = """
 SELECT p.id, p.title, p.content, p.published, p.created_at, p.updated_at,
        u.id AS owner_id, u.email, u.display_name, u.created_at AS owner_created_at, p.votes_up, p.votes_down,
@@ -99,27 +97,13 @@ async def app(scope: dict[str, Any], receive: Receive, send: Send) -> None:
     if scope["type"] == "lifespan":
         await _lifespan(receive, send)
         return
-    path, method = scope["path"], scope["method"]
+    path = scope["path"]
     try:
         if path.startswith("/v2/posts"):
-            rest = path[9:]
-            if method == "GET":
-                if rest:
-                    await _get_post_v2(scope, rest[1:], send)
-                else:
-                    await _list_posts_v2(scope, send)
-            elif method == "POST" and not rest:
-                await _create_post(scope, receive, send)
-            elif method == "PUT" and rest.endswith("/vote"):
-                await _put_vote(scope, rest[1:-5], receive, send)
-            else:
-                raise Refused(404)
-        elif path.startswith("/v1/posts") and method == "GET":
-            if path[9:]:
-                await _get_post_v1(scope, path[10:], send)
-            else:
-                await _list_posts_v1(scope, send)
-        elif path == "/v2/auth/token" and method == "POST":
+            await _posts_v2(scope, path[9:], receive, send)
+        elif path.startswith("/v1/posts") and scope["method"] == "GET":
+            await (_get_post_v1(scope, path[10:], send) if path[9:] else _list_posts_v1(scope, send))
+        elif path == "/v2/auth/token" and scope["method"] == "POST":
             await _log_in(receive, send)
         elif path == "/livez":
             await _reply(send, 200, {"status": "ok"})
@@ -127,6 +111,18 @@ async def app(scope: dict[str, Any], receive: Receive, send: Send) -> None:
             raise Refused(404)
     except Refused as refusal:
         await _refuse(scope, send, refusal)
+
+
+async def _posts_v2(scope: dict[str, Any], rest: str, receive: Receive, send: Send) -> None:
+    match scope["method"]:
+        case "GET":
+            await (_get_post_v2(scope, rest[1:], send) if rest else _list_posts_v2(scope, send))
+        case "POST" if not rest:
+            await _create_post(scope, receive, send)
+        case "PUT" if rest.endswith("/vote"):
+            await _put_vote(scope, rest[1:-5], receive, send)
+        case _:
+            raise Refused(404)
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:
@@ -344,7 +340,7 @@ async def _log_in(receive: Receive, send: Send) -> None:
 
 
 def _password_fits(password: str, kept: str | None) -> bool:
-    """passlib's bcrypt_sha256, version 2: bcrypt over the base64 of HMAC-SHA256 under the salt."""
+    """Passlib's bcrypt_sha256, version 2: bcrypt over the base64 of HMAC-SHA256 under the salt."""
     found = _BCRYPT_SHA256.fullmatch(kept or "")
     if found is None:
         return common.password_fits(password, kept)
@@ -475,7 +471,5 @@ async def _refuse(scope: dict[str, Any], send: Send, refusal: Refused) -> None:
         await _reply(send, status, {"detail": detail}, headers)
         return
     given = next((value.decode() for name, value in scope["headers"] if name == b"x-request-id"), None)
-    content = common.problem(
-        status, code, title, detail, scope["path"], common.request_id(given), refusal.where
-    )
+    content = common.problem(status, code, title, detail, scope["path"], common.request_id(given), refusal.where)
     await _reply(send, status, content, headers, b"application/problem+json")

@@ -1,9 +1,9 @@
 """Cadwyn over Tandem's own core: the same functions of `app.domain`, with Cadwyn in place of Tandem's two folders.
 
-It follows https://docs.cadwyn.dev: "Version with paths and numbers", "Version changes", "Schema migrations" and "Endpoint
-migrations". Business logic returns HEAD; version 2 is HEAD without what it does not show; version 1 is made from it by
-converters, and where the two differ in more than form (paging, who may read), by an endpoint of the older version and a
-version change with side effects. Endpoints are plain `def`, dependencies `async def`, as Tandem's.
+It follows https://docs.cadwyn.dev: "Version with paths and numbers", "Version changes", "Schema migrations" and
+"Endpoint migrations". Business logic returns HEAD; version 2 is HEAD without what it does not show; version 1 is made
+from it by converters, and where the two differ in more than form (paging, who may read), by an endpoint of the older
+version and a version change with side effects. Endpoints are plain `def`, dependencies `async def`, as Tandem's.
 """
 
 from datetime import datetime, timedelta

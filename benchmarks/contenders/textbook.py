@@ -334,9 +334,7 @@ def log_in(form: Annotated[LoginForm, Form()], response: Response, session: Sess
     session_id = secrets.token_hex(16)
     session.add(LoginSession(id=session_id, user_id=user_id, created_at=moment, expires_at=until))
     session.flush()
-    session.add(
-        RefreshToken(token_hash=refresh_hash, session_id=session_id, created_at=moment, expires_at=until)
-    )
+    session.add(RefreshToken(token_hash=refresh_hash, session_id=session_id, created_at=moment, expires_at=until))
     session.commit()
     response.headers["Cache-Control"] = "no-store"
     return TokenPair(

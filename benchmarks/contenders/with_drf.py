@@ -5,16 +5,8 @@ It follows https://www.django-rest-framework.org: "Serializers" (validation and 
 Django is set up as its own documentation says (django_settings.py), and served by gunicorn with threads.
 """
 
-import os
 from typing import Any
 from urllib.parse import urlencode
-
-import django
-from django.core.wsgi import get_wsgi_application
-
-os.environ["DJANGO_SETTINGS_MODULE"] = "django_settings"
-os.environ["DJANGO_CONTENDER"] = "with_drf"
-django.setup()
 
 import common
 from django.urls import path
@@ -27,6 +19,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 from tables import work
 from tables.models import Post, User
+
 
 class TokenAuthentication(BaseAuthentication):
     """`request.user` is the id of the caller."""
@@ -301,4 +294,3 @@ urlpatterns = [
     path("v1/posts/<int:post_id>", OnePostV1.as_view()),
     path("livez", Live.as_view()),
 ]
-application = get_wsgi_application()

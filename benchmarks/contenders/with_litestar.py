@@ -1,9 +1,9 @@
 """Litestar with SQLAlchemy, asynchronous, over asyncpg.
 
-It follows https://docs.litestar.dev: the tutorial "Improving the TODO app with SQLAlchemy" (the init plugin of Advanced
-Alchemy, a session by dependency, entities), "Dependency Injection", "Requests" and "Responses" with msgspec structs, the
-library that Litestar itself validates and serializes with, and "Exceptions". Relationships are loaded as SQLAlchemy
-recommends, votes are read from the counters.
+It follows https://docs.litestar.dev: the tutorial "Improving the TODO app with SQLAlchemy" (the init plugin of
+Advanced Alchemy, a session by dependency, entities), "Dependency Injection", "Requests" and "Responses" with msgspec
+structs, the library that Litestar itself validates and serializes with, and "Exceptions". Relationships are loaded as
+SQLAlchemy recommends, votes are read from the counters.
 """
 
 import asyncio
@@ -381,6 +381,7 @@ app = Litestar(
                     pool_size=common.POOL_SIZE, connect_args={"server_settings": {"timezone": "UTC"}}
                 ),
                 session_config=AsyncSessionConfig(expire_on_commit=False),
+                enable_touch_updated_timestamp_listener=False,  # a vote is no change of the post
             )
         )
     ],

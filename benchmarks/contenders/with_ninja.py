@@ -1,26 +1,19 @@
 """Django Ninja.
 
-It follows https://django-ninja.dev: "Path parameters", "Query parameters", "Request Body", "Form data", "Response Schema",
-"Authentication" (HttpBearer), "Handling errors", and "Response renderers", whose example is orjson. Django is set up as
-its own documentation says (django_settings.py), and served by gunicorn with threads, since the endpoints are plain `def`.
+It follows https://django-ninja.dev: "Path parameters", "Query parameters", "Request Body", "Form data", "Response
+Schema", "Authentication" (HttpBearer), "Handling errors", and "Response renderers", whose example is orjson. Django is
+set up as its own documentation says (django_settings.py), and served by gunicorn with threads, since the endpoints are
+plain `def`.
 """
 
-import os
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
-import django
+import common
 import orjson
-from django.core.wsgi import get_wsgi_application
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
-
-os.environ["DJANGO_SETTINGS_MODULE"] = "django_settings"
-os.environ["DJANGO_CONTENDER"] = "with_ninja"
-django.setup()
-
-import common
 from ninja import Form, NinjaAPI, Path, Query, Schema
 from ninja.errors import AuthenticationError, ValidationError
 from ninja.renderers import BaseRenderer
@@ -28,6 +21,7 @@ from ninja.security import HttpBearer
 from pydantic import ConfigDict, Field
 from tables import work
 from tables.models import Post
+
 
 class ORJSONRenderer(BaseRenderer):
     media_type = "application/json"
@@ -182,9 +176,7 @@ def get_post(request: HttpRequest, post_id: Path[PostId]) -> dict[str, Any]:
 
 
 @api.get("/v2/posts", response=PostPage, auth=TokenIfAny())
-def list_posts(
-    request: HttpRequest, response: HttpResponse, query: Query[ListQuery]
-) -> dict[str, Any]:
+def list_posts(request: HttpRequest, response: HttpResponse, query: Query[ListQuery]) -> dict[str, Any]:
     viewer, limit, q = None if request.auth == NOBODY else request.auth, query.limit, query.q
     found = work.newest(viewer, q, limit + 1)
     shown, cursor = found[:limit], None
@@ -238,9 +230,7 @@ def get_post_v1(request: HttpRequest, post_id: Path[PostId]) -> dict[str, Any]:
 
 
 @api.get("/v1/posts", response=list[PostWithVotesV1], auth=Token())
-def list_posts_v1(
-    request: HttpRequest, query: Query[ListQueryV1]
-) -> list[dict[str, Any]]:
+def list_posts_v1(request: HttpRequest, query: Query[ListQueryV1]) -> list[dict[str, Any]]:
     return [_post_v1(post) for post in work.oldest_id(request.auth, query.search, query.skip, query.limit)]
 
 
@@ -293,4 +283,3 @@ def invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
 
 
 urlpatterns = [path("", api.urls)]
-application = get_wsgi_application()

@@ -139,9 +139,7 @@ def log_in(email: str, password: str) -> dict[str, Any]:
             raise WrongPassword
         LoginSession.objects.filter(user_id=user.id, expires_at__lt=moment).delete()
         LoginSession.objects.create(id=session_id, user_id=user.id, created_at=moment, expires_at=until)
-        RefreshToken.objects.create(
-            token_hash=refresh_hash, session_id=session_id, created_at=moment, expires_at=until
-        )
+        RefreshToken.objects.create(token_hash=refresh_hash, session_id=session_id, created_at=moment, expires_at=until)
     return {
         "access_token": common.issue(user.id, session_id),
         "token_type": "Bearer",
