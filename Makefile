@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install
 
 .DEFAULT_GOAL := help
-.PHONY: help install run format lint types architecture test contract fuzz faults usage-proof usage-cost token-cost report check lock clean
+.PHONY: help install run format lint types architecture test contract fuzz faults usage-proof usage-cost token-cost bench bench-growth bench-size report check lock clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,15 @@ usage-cost: $(VENV)/installed-dev ## Measure what the usage ledger and the metri
 token-cost: $(VENV)/installed-dev ## Measure what a token, and the look-up of its session, add to a request
 	$(BIN)/python -m benchmarks.token_cost
 
+bench: $(VENV)/installed-dev ## Measure Tandem beside others that do the same work; ROUNDS, ONLY=tandem,limit and OPERATIONS=v2_post,… take a part
+	$(BIN)/python -m benchmarks.bench $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(ONLY),--only $(ONLY)) $(if $(OPERATIONS),--operations $(OPERATIONS))
+
+bench-growth: $(VENV)/installed-dev ## Measure what a hundred times the posts change, and two workers
+	$(BIN)/python -m benchmarks.growth
+
+bench-size: $(VENV)/installed-dev ## Measure how soon the first reply comes, memory, and what is installed
+	$(BIN)/python -m benchmarks.size
+
 report: $(VENV)/installed-dev ## Write contract-report.html: what the last `make contract` has proven, by operation
 	$(BIN)/tandem contract report
 
@@ -68,9 +77,11 @@ lock: $(VENV)/installed ## Renew the pinned, hashed requirements after a change 
 		--no-header --extra build --extra dev --constraint requirements.txt pyproject.toml -o requirements-dev.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 		--no-header contract_tests/clients/requirements.in -o contract_tests/clients/requirements.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+		--no-header --constraint requirements.txt pyproject.toml benchmarks/requirements.in -o benchmarks/requirements.txt
 
 clean: ## Remove the environment and caches; data/ stays
-	rm -rf $(VENV) .venv-clients contract_tests/node/node_modules contract_tests/node/build build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-bench .venv-clients benchmarks/contenders/fastify/node_modules contract_tests/node/node_modules contract_tests/node/build build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

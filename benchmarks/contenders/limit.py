@@ -1,9 +1,10 @@
 """The practical limit in Python: raw ASGI, asyncpg, orjson, on uvicorn with uvloop and httptools. Nobody would maintain
 a service written like this; it shows what is left when a framework costs nothing.
 
-It follows the ASGI specification 3.0 and asyncpg's documentation: one pool, prepared statements (asyncpg keeps those of
-each connection), and no reset of a connection when it comes back, since nothing here changes a session's settings. It
-checks all that the others check: ids, parameters and bodies, the token's signature and claims, the session's row.
+It follows the ASGI specification 3.0 and asyncpg's documentation ("Connection Pools"): statements are prepared once a
+connection, and a connection that comes back is reset, as the pool does unless told otherwise; without that a post by id
+would cost a fifth less. It checks all that the others check: ids, parameters and bodies, the token's signature and
+claims, the session's row.
 """
 
 import asyncio
@@ -133,16 +134,11 @@ async def _lifespan(receive: Receive, send: Send) -> None:
         min_size=common.POOL_SIZE,
         max_size=common.POOL_SIZE,
         server_settings={"timezone": "UTC"},
-        reset=_nothing,
     )
     await send({"type": "lifespan.startup.complete"})
     await receive()
     await pool.close()
     await send({"type": "lifespan.shutdown.complete"})
-
-
-async def _nothing(_connection: asyncpg.Connection) -> None:
-    pass
 
 
 # Reading
