@@ -228,7 +228,8 @@ class _Speed:
             "p90": round(_percentile(latencies, 0.9), 2),
             "p99": round(_percentile(latencies, 0.99), 2),
             "max": round(latencies[-1], 2),
-            "late": opened.late,
+            "sent_p99": round(_percentile(sorted(opened.delays), 0.99) * 1000, 2),
+            "unanswered": opened.unanswered,
         }
 
 

@@ -124,18 +124,26 @@ def _finish(connections: list[_Connection]) -> None:
 
 @dataclass
 class Open:
-    """The latencies of an open loop, in seconds, in the order of the replies; `late` were not answered in time."""
+    """The latencies of an open loop, in seconds, in the order of the replies; `unanswered` came too late to be seen.
+
+    `delays` are how long each request had to wait for this program, or for a free connection: part of its latency, and
+    the load's own fault where the server had free connections.
+    """
 
     latencies: list[float] = field(default_factory=list)
-    late: int = 0
+    delays: list[float] = field(default_factory=list)
+    unanswered: int = 0
 
 
 def open_loop(
     port: int, requests: Iterator[bytes], status: int, *, rate: float, seconds: float, connections: int = 64
 ) -> Open:
-    """Send `rate` requests a second for so long, and wait as long again for the last replies."""
+    """Send `rate` requests a second for so long, and wait as long again for the last replies.
+
+    A connection is opened when all are busy, up to so many; beyond that requests wait for one, and are late.
+    """
     expected = b"HTTP/1.1 %d" % status
-    idle = [_Connection(port) for _ in range(connections)]
+    idle: list[_Connection] = []
     busy: dict[socket.socket, _Connection] = {}
     waiting: deque[float] = deque()  # when requests were due that found no free connection
     result = Open()
@@ -151,10 +159,11 @@ def open_loop(
             while arrived < total and started + arrived / rate <= now:
                 waiting.append(started + arrived / rate)
                 arrived += 1
-            while waiting and idle:
-                connection = idle.pop()
+            while waiting and (idle or len(busy) < connections):
+                connection = idle.pop() if idle else _Connection(port)
                 connection.due = waiting.popleft()
                 connection.socket.send(next(requests))
+                result.delays.append(time.perf_counter() - connection.due)
                 busy[connection.socket] = connection
             next_arrival = started + arrived / rate if arrived < total else give_up
             # select and not epoll, which counts its time-out in whole milliseconds
@@ -168,7 +177,7 @@ def open_loop(
                 if not reply.startswith(expected):
                     raise LoadError(f"{status} was expected: {reply[:1000]!r}")
                 idle.append(busy.pop(ready))
-        result.late = total - len(result.latencies)
+        result.unanswered = total - len(result.latencies)
         return result
     finally:
         for connection in idle:

@@ -45,7 +45,7 @@ def spans(title: str, panels: Mapping[str, Mapping[str, tuple[float, float, floa
     """A panel a name; in it, on one logarithmic scale, three marks a row with a line through them."""
     values = [value for found in panels.values() for row in found.values() for value in row]
     least, most = math.log10(min(values)), math.log10(max(values))
-    width = _PANEL - _LABEL - 80
+    width = _PANEL - _LABEL - 140
 
     def draw(found: Mapping[str, tuple[float, float, float]], left: float, top: float) -> list[str]:
         drawn = []
@@ -92,17 +92,16 @@ def lines(title: str, series: Mapping[str, Sequence[tuple[float, float]]]) -> st
     drawn = [_text(10, 20, title, kind="title")]
     for power in range(low, high + 1):
         _, y = place(10**left, 10**power)
-        drawn += [_line(60, y, 580, y, "grid"), _text(54, y + 4, f"{10**power:g} ms", anchor="end")]
+        drawn += [_line(60, y, 580, y, "grid"), _text(54, y + 4, f"{10**power:,g}", anchor="end")]
     for power in range(left, right + 1):
         x, _ = place(10**power, 10**low)
         drawn += [_line(x, 40, x, 340, "grid"), _text(x, 358, f"{10**power:,}", anchor="middle")]
-    names = sorted(series, key=lambda name: series[name][-1][1], reverse=True)
-    last = 0.0
-    for name in names:
+    last = 355.0
+    for name in sorted(series, key=lambda name: series[name][-1][1]):
         colour = _COLOURS[list(series).index(name) % len(_COLOURS)]
         path = " ".join("{:.1f},{:.1f}".format(*place(x, y)) for x, y in series[name])
         _, y = place(*series[name][-1])
-        last = max(y + 4, last + 15)  # names do not lie on each other
+        last = min(y + 4, last - 15)  # names do not lie on each other
         drawn += [
             f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>',
             f'<text x="590" y="{last:.1f}" style="fill: {colour}">{escape(name)}</text>',
