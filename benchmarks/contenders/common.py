@@ -30,7 +30,9 @@ TEXT = r"^[^\x00]*$"
 TAG = r"^[a-z0-9][a-z0-9-]{0,31}$"
 MAXIMUM_ID = 2**63 - 1
 
-_CLAIMS = ("sub", "sid", "jti", "iat", "exp")
+_CLAIMS = ("iss", "aud", "sub", "sid", "jti", "iat", "exp")
+_ISSUER = _AUDIENCE = "tandem"
+HEADER = {"kid": hmac.digest(SECRET_KEY.encode(), b"tandem key id", "sha256")[:8].hex(), "typ": "at+jwt"}
 _CURSOR_KEY = hmac.digest(SECRET_KEY.encode(), b"tandem list cursor", hashlib.sha256)
 _WELL_FORMED_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
@@ -47,19 +49,30 @@ def issue(user_id: int, session_id: str) -> str:
     """An access token, HMAC SHA-256."""
     issued = int(time.time())
     claims = {
+        "iss": _ISSUER,
+        "aud": _AUDIENCE,
         "sub": str(user_id),
         "sid": session_id,
         "jti": secrets.token_hex(16),
         "iat": issued,
         "exp": issued + ACCESS_TOKEN_SECONDS,
     }
-    return jwt.encode(claims, SECRET_KEY, algorithm="HS256")
+    return jwt.encode(claims, SECRET_KEY, algorithm="HS256", headers=HEADER)
 
 
 def verify(token: str) -> Claims | None:
     """The claims of a token issued here and not expired; None for any other."""
     try:
-        payload = jwt.decode(token, SECRET_KEY, algorithms=["HS256"], options={"require": list(_CLAIMS)})
+        if jwt.get_unverified_header(token) != {"alg": "HS256", **HEADER}:
+            return None
+        payload = jwt.decode(
+            token,
+            SECRET_KEY,
+            algorithms=["HS256"],
+            issuer=_ISSUER,
+            audience=_AUDIENCE,
+            options={"require": list(_CLAIMS)},
+        )
     except (jwt.PyJWTError, ValueError, OverflowError, RecursionError):
         return None
     return checked(payload)
@@ -67,7 +80,9 @@ def verify(token: str) -> Claims | None:
 
 def checked(payload: dict[str, Any]) -> Claims | None:
     """The claims, when each is of its type and none promises more than is issued here."""
-    subject, session, token_id, issued, expires = (payload.get(name) for name in _CLAIMS)
+    issuer, audience, subject, session, token_id, issued, expires = (payload.get(name) for name in _CLAIMS)
+    if issuer != _ISSUER or audience != _AUDIENCE:
+        return None
     if not (isinstance(subject, str) and isinstance(session, str) and isinstance(token_id, str)):
         return None
     if not (isinstance(issued, int) and isinstance(expires, int)) or expires - issued > ACCESS_TOKEN_SECONDS:

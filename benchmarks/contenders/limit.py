@@ -13,9 +13,10 @@ import hmac
 import re
 import secrets
 import time
-from base64 import b64encode, urlsafe_b64decode
+from base64 import b64encode, urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from itertools import permutations
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -28,7 +29,10 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 
 _SECRET = common.SECRET_KEY.encode()
-_HEADER_OF_TOKENS = (b"eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9", b"eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9")
+_HEADERS_OF_TOKENS = {  # one header, its members in any order
+    urlsafe_b64encode(orjson.dumps(dict(members))).rstrip(b"=")
+    for members in permutations(({"alg": "HS256"} | common.HEADER).items())
+}
 _DIGITS = re.compile(r"[0-9]{1,19}")
 _TAG = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 _BCRYPT_SHA256 = re.compile(r"\$bcrypt-sha256\$v=2,t=2b,r=([0-9]+)\$([./A-Za-z0-9]{22})\$([./A-Za-z0-9]{31})")
@@ -370,7 +374,7 @@ def _verify(token: bytes) -> common.Claims | None:
     signed, _, signature = token.rpartition(b".")
     header, _, payload = signed.partition(b".")
     try:
-        if header not in _HEADER_OF_TOKENS:
+        if header not in _HEADERS_OF_TOKENS:
             return None
         if not hmac.compare_digest(_decoded(signature), hmac.digest(_SECRET, signed, hashlib.sha256)):
             return None

@@ -17,6 +17,7 @@ import pg from 'pg'
 const SECRET_KEY = process.env.SECRET_KEY
 const ACCESS_TOKEN_SECONDS = Number(process.env.ACCESS_TOKEN_EXPIRE_MINUTES) * 60
 const REFRESH_TOKEN_MILLISECONDS = 30 * 24 * 3600 * 1000
+const KEY_ID = createHmac('sha256', SECRET_KEY).update('tandem key id').digest('hex').slice(0, 16)
 const CURSOR_KEY = createHmac('sha256', SECRET_KEY).update('tandem list cursor').digest()
 const MAXIMUM_ID = '9223372036854775807'
 
@@ -201,8 +202,14 @@ app.setValidatorCompiler(({ schema, httpPart }) => compilers[httpPart].compile(s
 app.register(formbody)
 app.register(jwt, {
   secret: SECRET_KEY,
-  sign: { algorithm: 'HS256' },
-  verify: { algorithms: ['HS256'], requiredClaims: ['sub', 'sid', 'jti', 'iat', 'exp'] }
+  sign: { algorithm: 'HS256', iss: 'tandem', aud: 'tandem', kid: KEY_ID, header: { typ: 'at+jwt' } },
+  verify: {
+    algorithms: ['HS256'],
+    allowedIss: 'tandem',
+    allowedAud: 'tandem',
+    requiredClaims: ['iss', 'aud', 'sub', 'sid', 'jti', 'iat', 'exp'],
+    complete: true
+  }
 })
 app.decorateRequest('viewer', null)
 
@@ -217,12 +224,14 @@ class Refused extends Error {
 const unauthenticated = () => new Refused(401, { 'www-authenticate': 'Bearer' })
 
 async function authenticate (request) {
-  let claims
+  let token
   try {
-    claims = await request.jwtVerify()
+    token = await request.jwtVerify()
   } catch {
     throw unauthenticated()
   }
+  if (token.header.typ !== 'at+jwt' || token.header.kid !== KEY_ID) throw unauthenticated()
+  const claims = token.payload
   const { sub, sid, jti, iat, exp } = claims
   if (typeof sub !== 'string' || typeof sid !== 'string' || typeof jti !== 'string') throw unauthenticated()
   if (!/^[1-9][0-9]{0,18}$/.test(sub) || exp - iat > ACCESS_TOKEN_SECONDS) throw unauthenticated()
