@@ -103,7 +103,8 @@ def test_a_rush_of_logins_leaves_reads_alone(sqlite_url: str, tmp_path: Path, me
             logins = [pool.submit(v2, client, f"known{number}@example.com", PASSWORD) for number in range(50)]
             while not all(login.done() for login in logins):
                 rushed.append(read(client))
-            assert {login.result().status_code for login in logins} == {200}
+            # Where hashing is slow, who waits for longer than DATABASE_POOL_TIMEOUT is told to come again.
+            assert {login.result().status_code for login in logins} <= {200, 503}
     usual, then = p99(idle), p99(rushed)
     measured(
         "reads while 50 log in, p99 (median)",

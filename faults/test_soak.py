@@ -122,4 +122,6 @@ def test_a_long_run_grows_nothing(
         assert {200, 201, 204, 401, 404, 405, 413, 422} <= {*account.statuses, 204}
         assert all(rows[title] == 1 for title in account.titles)
         assert max(grown) < MOST_GROWTH
-        assert all(after <= before + 5 for before, after in descriptors)  # there are five callers
+        # There are five callers, and a connection to SQLite has three files open.
+        most = 5 if name == "PostgreSQL" else 15
+        assert all(after <= before + most for before, after in descriptors)
