@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
-from sqlalchemy import bindparam, delete, or_, select, update
+from sqlalchemy import bindparam, or_, select, update
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
@@ -21,21 +21,13 @@ from app.db import is_lock_timeout
 from app.db.types import insert
 from app.domain import errors
 from app.domain.clock import now
+from app.domain.expiry import clearing
 from app.domain.models import idempotency_keys as keys
 
 KEPT = timedelta(hours=24)
-_CLEARED_AT_ONCE = 10
 
 _REPLY = select(keys.c.reply).where(keys.c.id == bindparam("key_id"), keys.c.expires_at > bindparam("moment"))
-# Those that others are clearing away are left to them.
-_SOME_EXPIRED = (
-    select(keys.c.id)
-    .where(keys.c.expires_at <= bindparam("moment"))
-    .order_by(keys.c.expires_at)
-    .limit(_CLEARED_AT_ONCE)
-    .with_for_update(skip_locked=True)
-)
-_CLEAR = delete(keys).where(keys.c.id.in_(_SOME_EXPIRED))
+_CLEAR = clearing(keys)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ once, no more are evaluated than are allowed. Who is guessed at need not exist; 
 import hashlib
 import math
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import bindparam, case, delete, literal, or_, select
@@ -17,12 +17,13 @@ from sqlalchemy.orm import Session
 from app.db.types import UtcDateTime, insert
 from app.domain import errors
 from app.domain.clock import now
+from app.domain.expiry import clearing
 from app.domain.fields import Email
 from app.domain.models import login_failures
 from app.domain.text import folded
 
 FORGOTTEN_AFTER = timedelta(minutes=15)  # failures count together from the first one on
-_CLEARED_AT_ONCE = 10
+_CLEAR = clearing(login_failures)
 _EMAIL = TypeAdapter(Email)
 
 _LOCKED_UNTIL = select(login_failures.c.expires_at).where(
@@ -89,25 +90,12 @@ class Throttle:
         if entered is None:
             self.require_unlocked(session.connection(), target)
             raise errors.too_many_attempts(1)  # unlocked between the two statements
-        _clear(session, moment)
+        session.execute(_CLEAR, {"moment": moment})
 
     @staticmethod
     def forgive(session: Session, target: str) -> None:
         """Take all failures back: the password was right."""
         session.execute(delete(login_failures).where(login_failures.c.target_hash == _hash(target)))
-
-
-def _clear(session: Session, moment: datetime) -> None:
-    """Delete a few that ran out, found by index. Those that others hold are skipped: nobody waits, so no deadlock."""
-    columns = login_failures.c
-    ran_out = (
-        select(columns.target_hash)
-        .where(columns.expires_at <= moment)
-        .order_by(columns.expires_at)
-        .limit(_CLEARED_AT_ONCE)
-        .with_for_update(skip_locked=True)
-    )
-    session.execute(delete(login_failures).where(columns.target_hash.in_(ran_out)))
 
 
 def _hash(target: str) -> str:
