@@ -82,17 +82,17 @@ def x_ratelimit_fields(standings: Sequence[Standing]) -> dict[str, str]:
     }
 
 
-def connections_to(redis_url: str) -> ConnectionPool:
-    """A pool of connections, none of them open yet. ValueError for what is no URL of a Redis over TCP or TLS."""
+def redis_storage(redis_url: str) -> tuple[RedisStorage, ConnectionPool]:
+    """Where Redis counts, and its connections, none of them open yet. ValueError for what is no URL of a Redis."""
     try:
         if not redis_url.startswith(("redis://", "rediss://")):
             raise ValueError("another scheme")
         pool = ConnectionPool.from_url(redis_url)
-        RedisStorage(redis_url, implementation="redispy")  # is stricter
         pool.make_connection()  # options that are none show here
+        options: Mapping[str, Any] = {"connection_pool": pool}
+        return RedisStorage(redis_url, implementation="redispy", key_prefix="tandem-limits", **options), pool
     except (TypeError, ValueError, ConfigurationError):
         raise ValueError("is no address of a Redis; try redis://localhost:6379/0") from None
-    return pool
 
 
 class Counters(Protocol):
@@ -127,9 +127,7 @@ class RedisCounters:
     """
 
     def __init__(self, url: str, on_change: Callable[[bool], None] = lambda _: None) -> None:
-        self._pool = connections_to(url)
-        options: Mapping[str, Any] = {"connection_pool": self._pool}
-        self._redis = RedisStorage(url, implementation="redispy", key_prefix="tandem-limits", **options)
+        self._redis, self._pool = redis_storage(url)
         self._alone = MemoryCounters()
         self._away = False
         self._ask_again = 0.0
