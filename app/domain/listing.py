@@ -12,6 +12,8 @@ from typing import Any, Generic, TypeVar
 from sqlalchemy import ColumnElement, Select, bindparam, tuple_
 from sqlalchemy.engine import Connection
 
+from app.db import Query
+
 T = TypeVar("T")
 
 
@@ -35,9 +37,8 @@ class Listing(Generic[T]):
 
     def slice(self, connection: Connection, *, offset: int, limit: int) -> list[T]:
         """At most `limit` items after skipping `offset`. One query."""
-        rows = connection.execute(
-            _sliced(self.statement, self.order), {**self.values, "slice_offset": offset, "slice_limit": limit}
-        )
+        query = _sliced(self.statement, self.order)
+        rows = query.rows(connection, {**self.values, "slice_offset": offset, "slice_limit": limit})
         return [self.item(row) for row in rows]
 
     def seek(
@@ -48,15 +49,15 @@ class Listing(Generic[T]):
         Without a position it starts at that end of the list. Also says whether more lie beyond. One query.
         """
         bounds = {f"seek_{index}": value for index, value in enumerate(position or ())}
-        statement = _sought(self.statement, self.order, backward, position is not None)
-        rows = connection.execute(statement, {**self.values, **bounds, "seek_limit": limit + 1}).all()
+        query = _sought(self.statement, self.order, backward, position is not None)
+        rows = query.rows(connection, {**self.values, **bounds, "seek_limit": limit + 1})
         items = [self.item(row) for row in rows[:limit]]
         return (items[::-1] if backward else items), len(rows) > limit
 
 
 @lru_cache(maxsize=512)
-def _sliced(statement: Select[Any], order: Order[Any]) -> Select[Any]:
-    return (
+def _sliced(statement: Select[Any], order: Order[Any]) -> Query:
+    return Query(
         statement.order_by(*_directed(order, order.descending))
         .limit(bindparam("slice_limit"))
         .offset(bindparam("slice_offset"))
@@ -64,13 +65,13 @@ def _sliced(statement: Select[Any], order: Order[Any]) -> Select[Any]:
 
 
 @lru_cache(maxsize=512)
-def _sought(statement: Select[Any], order: Order[Any], backward: bool, positioned: bool) -> Select[Any]:
+def _sought(statement: Select[Any], order: Order[Any], backward: bool, positioned: bool) -> Query:
     descending = order.descending != backward
     if positioned:
         here = tuple_(*order.columns)
         bound = tuple_(*(bindparam(f"seek_{i}", type_=column.type) for i, column in enumerate(order.columns)))
         statement = statement.where(here < bound if descending else here > bound)
-    return statement.order_by(*_directed(order, descending)).limit(bindparam("seek_limit"))
+    return Query(statement.order_by(*_directed(order, descending)).limit(bindparam("seek_limit")))
 
 
 def _directed(order: Order[Any], descending: bool) -> list[ColumnElement[Any]]:
