@@ -295,10 +295,8 @@ def _noting(receive: Receive, body: bytearray) -> Receive:
 
 def version_of(path: str, versions: Sequence[ApiVersion]) -> ApiVersion | None:
     """The version a path belongs to, by its prefix: a path that nothing serves has no route to tell."""
-    for version in versions:
-        if version.owns(path):
-            return version
-    return None
+    segment = path[1:].partition("/")[0]
+    return next((version for version in versions if version.name == segment), None)
 
 
 def raw_headers(headers: Mapping[str, str]) -> RawHeaders:
