@@ -75,7 +75,7 @@ class RequestContext:
             await self.app(scope, receive, send)
             return
         started = time.perf_counter()
-        headers_given = dict(scope["headers"])
+        headers_given = dict(reversed(scope["headers"]))  # of a header that is repeated, the first counts
         given = headers_given.get(b"x-request-id", b"").decode("latin-1")
         request_id = given if _WELL_FORMED_ID.fullmatch(given) else token_hex(16)
         state = scope.setdefault("state", {})
