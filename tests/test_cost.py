@@ -23,6 +23,11 @@ READS = [
     ("v2 account", "/v2/users/me", True, 2),
     ("v2 tags", "/v2/tags", False, 1),
 ]
+MANY_POSTS = """
+    INSERT INTO posts (title, title_folded, content, published, owner_id, votes_up, votes_down, created_at, updated_at)
+    WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < :number)
+    SELECT 'title ' || n, 'title ' || n, 'c', true, :owner, 0, 0, u.created_at, u.created_at
+    FROM numbers, users u WHERE u.id = :owner"""
 
 
 @pytest.fixture
@@ -54,6 +59,26 @@ def hops(monkeypatch):
     return sent
 
 
+def plans(database, ask):
+    """How the database goes about each statement of a request that succeeds."""
+    asked = []
+
+    def note(_connection, _cursor, statement, parameters, _context, _executemany):
+        asked.append((statement, parameters))
+
+    sa.event.listen(database.engine, "before_cursor_execute", note)
+    try:
+        assert ask().status_code == 200
+    finally:
+        sa.event.remove(database.engine, "before_cursor_execute", note)
+    with database.read() as connection:
+        explain = "EXPLAIN QUERY PLAN " if connection.dialect.name == "sqlite" else "EXPLAIN "
+        return [
+            "\n".join(str(row[-1]) for row in connection.exec_driver_sql(explain + statement, parameters))
+            for statement, parameters in asked
+        ]
+
+
 @pytest.mark.parametrize(("path", "with_token", "expected"), [row[1:] for row in READS], ids=[row[0] for row in READS])
 def test_a_read_runs_a_fixed_number_of_queries_in_one_thread_hop(
     client, steps, queries, hops, path, with_token, expected
@@ -83,25 +108,22 @@ def test_a_read_with_a_token_scans_no_table(client, steps, database, path):
             sa.text("INSERT INTO users (email, email_key, is_admin, created_at, updated_at) " + copies % false)
         )
         session.execute(sa.text("ANALYZE"))
-    asked = []
-
-    def note(_connection, _cursor, statement, parameters, _context, _executemany):
-        asked.append((statement, parameters))
-
-    sa.event.listen(database.engine, "before_cursor_execute", note)
-    try:
-        assert client.get(path.format(id=post["id"]), headers=author.headers).status_code == 200
-    finally:
-        sa.event.remove(database.engine, "before_cursor_execute", note)
-    assert len(asked) == 2
-    with database.read() as connection:
-        explain = "EXPLAIN QUERY PLAN " if connection.dialect.name == "sqlite" else "EXPLAIN "
-        plans = [
-            "\n".join(str(row[-1]) for row in connection.exec_driver_sql(explain + statement, parameters))
-            for statement, parameters in asked
-        ]
-    lookup = plans[0]
+    lookup, *rest = plans(database, lambda: client.get(path.format(id=post["id"]), headers=author.headers))
+    assert len(rest) == 1
     assert re.search(r"SEARCH sessions USING INDEX \S+ \(id=\?\)|Index Scan using pk_sessions on sessions", lookup), (
         lookup
     )
-    assert not re.search(r"(SCAN|Seq Scan on) (sessions|users)", "\n".join(plans)), plans
+    assert not re.search(r"(SCAN|Seq Scan on) (sessions|users)", "\n".join([lookup, *rest])), rest
+
+
+def test_an_offset_passes_over_rows_by_an_index_alone(client, steps, database):
+    """Whoever skips 10,000 of 12,000 posts has none of those read: an index tells whether a post is seen."""
+    author = steps.person()
+    with database.write() as session:
+        session.execute(sa.text(MANY_POSTS), {"owner": author.id, "number": 12_000})
+    with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(sa.text("VACUUM"))
+        connection.execute(sa.text("ANALYZE"))
+    *_, plan = plans(database, lambda: client.get("/v1/posts?skip=10000", headers=author.headers))
+    assert re.search(r"(COVERING INDEX|Index Only Scan using) ix_posts_id_published_owner_id", plan), plan
+    assert not re.search(r"SCAN posts$|Seq Scan on posts", plan, re.MULTILINE), plan
