@@ -117,6 +117,7 @@ class Post(Base):
         Index(None, "score", "id"),
         Index(None, "title_sort", "id"),
         Index(None, "owner_id", "id"),
+        Index(None, "id", "published", "owner_id"),  # who sees which: an offset passes over rows by this alone
         {"sqlite_autoincrement": True},
     )
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, NamedTuple, TypedDict
 
-from sqlalchemy import Select, bindparam, delete, literal, or_, select, update
+from sqlalchemy import ColumnElement, Select, bindparam, delete, literal, or_, select, update
 from sqlalchemy.engine import Connection
 from sqlalchemy.orm import Session
 
@@ -89,6 +89,7 @@ _MY_VOTE = (
     .correlate(posts)
     .scalar_subquery()
 )
+_SEEN = or_(posts.c.published, posts.c.owner_id == bindparam("viewer"))
 _VISIBLE = (
     select(
         posts.c.id,
@@ -109,7 +110,7 @@ _VISIBLE = (
         users.c.revision.label("owner_revision"),
     )
     .join(users, users.c.id == posts.c.owner_id)
-    .where(or_(posts.c.published, posts.c.owner_id == bindparam("viewer")))
+    .where(_SEEN)
 )
 _BY_ID = Query(_VISIBLE.where(posts.c.id == bindparam("post_id")))
 
@@ -158,23 +159,24 @@ def listed(viewer: int | None, wanted: PostFilter, order: Order[PostView]) -> Li
         values["created_before"] = wanted.created_before
     names = list(dict.fromkeys(wanted.tags))
     values.update({f"tag_{index}": name for index, name in enumerate(names)})
-    return Listing(_statement(frozenset(values), len(names)), values, order, PostView._make)
+    statement, ids = _statements(frozenset(values), len(names))
+    return Listing(statement, values, order, PostView._make, ids)
 
 
 @lru_cache(maxsize=512)
-def _statement(given: frozenset[str], tag_count: int) -> Select[Any]:
-    """The query for a set of filters, built once: its values are bound when it runs."""
-    statement = _VISIBLE
+def _statements(given: frozenset[str], tag_count: int) -> tuple[Select[Any], Select[Any]]:
+    """The query for a set of filters, and that for the ids alone, built once: values are bound when they run."""
+    filters: list[ColumnElement[bool]] = []
     if "text" in given:
-        statement = statement.where(contains(posts.c.title_folded, bindparam("text", type_=posts.c.title_folded.type)))
+        filters.append(contains(posts.c.title_folded, bindparam("text", type_=posts.c.title_folded.type)))
     if "author_id" in given:
-        statement = statement.where(posts.c.owner_id == bindparam("author_id"))
+        filters.append(posts.c.owner_id == bindparam("author_id"))
     if "published" in given:
-        statement = statement.where(posts.c.published == bindparam("published"))
+        filters.append(posts.c.published == bindparam("published"))
     if "created_after" in given:
-        statement = statement.where(posts.c.created_at > bindparam("created_after"))
+        filters.append(posts.c.created_at > bindparam("created_after"))
     if "created_before" in given:
-        statement = statement.where(posts.c.created_at < bindparam("created_before"))
+        filters.append(posts.c.created_at < bindparam("created_before"))
     for index in range(tag_count):
         tagged = (
             select(literal(1))
@@ -182,8 +184,8 @@ def _statement(given: frozenset[str], tag_count: int) -> Select[Any]:
             .where(post_tags.c.post_id == posts.c.id, tags_table.c.name == bindparam(f"tag_{index}"))
             .correlate(posts)
         )
-        statement = statement.where(tagged.exists())
-    return statement
+        filters.append(tagged.exists())
+    return _VISIBLE.where(*filters), select(posts.c.id).where(_SEEN, *filters)
 
 
 def create(

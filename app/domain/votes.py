@@ -2,20 +2,32 @@
 
 from typing import NamedTuple
 
-from sqlalchemy import bindparam, delete, insert, or_, select, update
+from sqlalchemy import and_, bindparam, delete, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from app.domain import errors
 from app.domain.clock import now
 from app.domain.models import posts, users, votes
 
-_VOTER = select(users.c.id).where(users.c.id == bindparam("voter")).with_for_update(read=True, key_share=True)
-_POST = (
-    select(posts.c.id)
-    .where(posts.c.id == bindparam("post_id"), or_(posts.c.published, posts.c.owner_id == bindparam("voter")))
-    .with_for_update(key_share=True)
+_VOTER = select(users.c.id).where(users.c.id == bindparam("voter")).with_for_update(key_share=True)
+_VISIBLE = and_(posts.c.id == bindparam("post"), or_(posts.c.published, posts.c.owner_id == bindparam("voter")))
+_MINE = and_(votes.c.post_id == bindparam("post"), votes.c.user_id == bindparam("voter"))
+_STANDING = (
+    select(votes.c.value, posts.c.votes_up, posts.c.votes_down)
+    .select_from(posts.outerjoin(votes, _MINE))
+    .where(_VISIBLE)
 )
-_VOTE = select(votes.c.value).where(votes.c.post_id == bindparam("post_id"), votes.c.user_id == bindparam("voter"))
+_COUNT = (
+    update(posts)
+    .where(_VISIBLE)
+    .values(votes_up=posts.c.votes_up + bindparam("more_up"), votes_down=posts.c.votes_down + bindparam("more_down"))
+    .returning(posts.c.votes_up, posts.c.votes_down)
+)
+_ADD = insert(votes).values(
+    post_id=bindparam("post"), user_id=bindparam("voter"), value=bindparam("after"), created_at=bindparam("moment")
+)
+_TURN = update(votes).where(_MINE).values(value=bindparam("after"), created_at=bindparam("moment"))
+_TAKE_BACK = delete(votes).where(_MINE)
 
 
 class Tally(NamedTuple):
@@ -27,17 +39,21 @@ class Tally(NamedTuple):
 
 def put(session: Session, voter: int, post_id: int, value: int) -> Tally:
     """Make the voter's vote `value` (+1 or -1), whatever it was."""
-    return _move(session, voter, post_id, _lock(session, voter, post_id), value)
+    before, tally = _stand(session, voter, post_id)
+    # When nothing changes the post keeps its revision, too.
+    return tally if before == value else _move(session, voter, post_id, before, value)
 
 
 def remove(session: Session, voter: int, post_id: int) -> None:
     """Take the voter's vote back, if there is one."""
-    _move(session, voter, post_id, _lock(session, voter, post_id), None)
+    before, _ = _stand(session, voter, post_id)
+    if before is not None:
+        _move(session, voter, post_id, before, None)
 
 
 def add_up_vote(session: Session, voter: int, post_id: int) -> None:
     """As `put` with +1, but CONFLICT `already-voted` when that is the vote already."""
-    before = _lock(session, voter, post_id)
+    before, _ = _stand(session, voter, post_id)
     if before == 1:
         raise errors.already_voted()
     _move(session, voter, post_id, before, 1)
@@ -45,45 +61,40 @@ def add_up_vote(session: Session, voter: int, post_id: int) -> None:
 
 def remove_up_vote(session: Session, voter: int, post_id: int) -> None:
     """As `remove`, but NOT_FOUND `vote-not-found` without an up-vote; a down-vote is left alone."""
-    before = _lock(session, voter, post_id)
+    before, _ = _stand(session, voter, post_id)
     if before != 1:
         raise errors.vote_not_found()
     _move(session, voter, post_id, before, None)
 
 
-def _lock(session: Session, voter: int, post_id: int) -> int | None:
-    """Let nobody else vote on the post until the transaction ends; gives the voter's present vote, if any.
+def _stand(session: Session, voter: int, post_id: int) -> tuple[int | None, Tally]:
+    """The voter's present vote, if any, which stays so until the transaction ends, and the post's counters so far.
 
-    The voter's row first and the post's second, as `users.remove` does, so that the two never wait for each other.
+    One person's votes wait for each other at the person's row; the post, which many vote on, is not locked yet.
     DomainError UNAUTHENTICATED for a voter who is gone, NOT_FOUND for no post or another's draft.
     """
-    if session.scalar(_VOTER, {"voter": voter}) is None:
+    connection = session.connection()
+    if connection.scalar(_VOTER, {"voter": voter}) is None:
         raise errors.unauthenticated()
-    if session.scalar(_POST, {"post_id": post_id, "voter": voter}) is None:
+    row = connection.execute(_STANDING, {"voter": voter, "post": post_id}).first()
+    if row is None:
         raise errors.post_not_found()
-    return session.scalar(_VOTE, {"post_id": post_id, "voter": voter})
+    return row.value, Tally(row.votes_up, row.votes_down)
 
 
 def _move(session: Session, voter: int, post_id: int, before: int | None, after: int | None) -> Tally:
-    """Change the vote from one value to another (None: no vote), and the counters with it."""
-    if before == after:  # nothing changes, so the post keeps its revision, too
-        return Tally._make(
-            session.execute(select(posts.c.votes_up, posts.c.votes_down).where(posts.c.id == post_id)).one()
-        )
-    this_vote = (votes.c.post_id == post_id) & (votes.c.user_id == voter)
-    if before is None:
-        session.execute(insert(votes).values(post_id=post_id, user_id=voter, value=after, created_at=now()))
-    elif after is None:
-        session.execute(delete(votes).where(this_vote))
+    """Change the vote from one value to another (None: no vote), and the counters with it.
+
+    Counting locks the post until the transaction ends. NOT_FOUND when it was deleted, or made a draft, meanwhile.
+    """
+    connection = session.connection()
+    this_vote = {"voter": voter, "post": post_id}
+    more = {"more_up": int(after == 1) - int(before == 1), "more_down": int(after == -1) - int(before == -1)}
+    row = connection.execute(_COUNT, {**this_vote, **more}).first()
+    if row is None:
+        raise errors.post_not_found()
+    if after is None:
+        connection.execute(_TAKE_BACK, this_vote)
     else:
-        session.execute(update(votes).where(this_vote).values(value=after, created_at=now()))
-    row = session.execute(
-        update(posts)
-        .where(posts.c.id == post_id)
-        .values(
-            votes_up=posts.c.votes_up + int(after == 1) - int(before == 1),
-            votes_down=posts.c.votes_down + int(after == -1) - int(before == -1),
-        )
-        .returning(posts.c.votes_up, posts.c.votes_down)
-    ).one()
+        connection.execute(_ADD if before is None else _TURN, {**this_vote, "after": after, "moment": now()})
     return Tally._make(row)

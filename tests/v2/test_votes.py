@@ -1,11 +1,14 @@
 """Version 2: votes: one a person and post, and counters that equal them, also under races."""
 
 import random
+import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import httpx2
 import pytest
 
+from app.domain import posts
 from tests.steps import at_once
 from tests.v2.helpers import BODY, NO_VOTES, NOBODY, get_post, is_ok, is_problem, listing, send
 
@@ -130,6 +133,36 @@ def test_a_post_deleted_while_others_vote_is_gone(client, steps, live):
     assert replies.pop(3).status_code == 204
     assert {reply.status_code for reply in replies} <= {200, 404}
     is_problem(client.get(f"/v2/posts/{post['id']}"), "post-not-found")
+
+
+@pytest.mark.parametrize("happens", ["deleted", "made a draft"])
+def test_a_post_that_is_gone_when_its_turn_comes_is_not_voted_on(client, steps, live, database, happens):
+    """A vote that waits for a post which is then deleted, or made a draft, is 404 and counts nowhere."""
+    ada, bob = steps.person(), steps.person()
+    post = steps.post(ada)
+    with ThreadPoolExecutor() as pool, database.write() as session:
+        if happens == "deleted":
+            posts.remove(session, ada.id, post["id"])
+        else:
+            posts.change(session, ada.id, post["id"], {"published": False})
+        waiting = pool.submit(put, live, bob, post, 1)
+        time.sleep(0.3)  # by now it has found the post as it was, and waits
+        assert not waiting.done()
+    is_problem(waiting.result(), "post-not-found")
+    if happens == "made a draft":
+        assert get_post(client, post["id"], ada)["votes"] == NO_VOTES
+
+
+def test_a_vote_that_changes_nothing_waits_for_nobody(steps, live, database):
+    """A vote that changes nothing is answered while somebody else's change holds the post."""
+    if database.engine.dialect.name == "sqlite":
+        pytest.skip("SQLite lets one write at a time, whatever it writes")
+    ada, bob = steps.person(), steps.person()
+    post = steps.post(ada)
+    steps.vote(bob, post["id"], 1)
+    with database.write() as session:
+        posts.change(session, ada.id, post["id"], {"title": "another"})
+        assert is_ok(put(live, bob, post, 1))["votes"] == tally(1)
 
 
 def test_people_who_leave_while_voting_leave_no_vote(client, steps, live):
