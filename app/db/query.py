@@ -36,7 +36,8 @@ class Query:
     def rows(self, connection: Connection, values: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
         """Run it; gives all rows. Raises SQLAlchemy's DBAPIError, as `Connection.execute` does."""
         if connection.dialect.name != "postgresql":
-            return connection.execute(self.statement, values).all()
+            result = connection.execute(self.statement, values)
+            return result.all() if result.returns_rows else ()
         cursor = connection.connection.cursor()
         try:
             self._prepare(connection, cursor)
