@@ -25,7 +25,7 @@ class Query:
     """A statement without values, which are bound by name when it runs.
 
     PostgreSQL is asked over the driver's cursor, with PREPARE and EXECUTE: planning takes it longer than answering, and
-    SQLAlchemy's way from a statement to a cursor and back takes longer than the driver's (docs/decisions/0018). Rows
+    SQLAlchemy's way from a statement to a cursor and back takes longer than the driver's (docs/decisions/0020). Rows
     are tuples as the driver makes them. SQLite plans quickly, and stores times in a form that SQLAlchemy must read.
     """
 
