@@ -1,11 +1,14 @@
 """What a login tells by the time it takes, and what a rush of logins costs everybody else."""
 
+import os
 import random
 import select
 import statistics
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
 from http.client import HTTPConnection
 from pathlib import Path
@@ -19,6 +22,7 @@ from app.domain import users
 from app.domain.passwords import PasswordHasher
 from app.settings import Settings
 from faults.conftest import Measured
+from faults.flood import flood
 from tests.server import LiveServer
 
 PASSWORD = "correct horse"
@@ -140,3 +144,35 @@ def read(client: httpx2.Client) -> float:
     begun = time.perf_counter()
     assert client.get("/v2/users/1").status_code == 200
     return (time.perf_counter() - begun) * 1000
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a priority for each thread")
+def test_somebody_can_log_in_while_reads_take_every_core(sqlite_url: str, tmp_path: Path, measured: Measured) -> None:
+    """Hashing gives way only so far: where reads leave nothing of the only core, a login still is given a tenth of it.
+
+    Told by the processor time that the server spends until it answers the login, which other work does not change: two
+    seconds of patience, and two for the hash.
+    """
+    sign_up(sqlite_url, 1, rounds=12)
+    environment = {"BCRYPT_ROUNDS": "12", "REQUEST_DEADLINE_SECONDS": "120"}
+    with LiveServer(sqlite_url, tmp_path, **environment) as server, ProcessPoolExecutor(1) as other:
+        for thread in Path(f"/proc/{server.process.pid}/task").iterdir():
+            os.sched_setaffinity(int(thread.name), {min(os.sched_getaffinity(0))})
+        flooding = other.submit(flood, server.port, "/v2/users/1", connections=16, rounds=700)
+        begun = processor_seconds(server)
+        while processor_seconds(server) < begun + 0.5:
+            time.sleep(0.05)
+        begun, asked = processor_seconds(server), time.monotonic()
+        with closing(ask_for_token(server, "known0@example.com")) as login:
+            status = login.getresponse().status
+        spent, took = processor_seconds(server) - begun, time.monotonic() - asked
+        flooding.result()
+    measured("a login while reads take the only core", f"{status} after {spent:.1f} s of processor time, {took:.1f} s")
+    assert status == 200
+    assert spent < 7
+
+
+def processor_seconds(server: LiveServer) -> float:
+    """What the server has used so far."""
+    fields = Path(f"/proc/{server.process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
