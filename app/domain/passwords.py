@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from typing import ParamSpec, TypeVar
 
@@ -40,6 +41,7 @@ class PasswordHasher:
         self._nobodys = f"$bcrypt-sha256$v=2,t=2b,r={rounds}$x3kUlT1yytkiOhrELTNa5e$eBouHdoxgCVVQ2wZC76b0ysQqbZ3hyO"
         self._threads = ThreadPoolExecutor(workers, "password", _give_way, (_NICER,))
         self._nicest = ThreadPoolExecutor(workers, "nicest password", _give_way, (_NICEST,))
+        self._left_over = threading.Semaphore(workers)
         self._patience = 2.0 ** max(1, rounds - 11)  # seconds; as long as a hash takes with that tenth
         self.limiter = anyio.CapacityLimiter(workers)
 
@@ -64,13 +66,21 @@ class PasswordHasher:
         return bool(fits) and password_hash is not None, replacement
 
     def _gently(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call what hashes in a thread that gives way most; when that takes too long, here."""
-        hashing = self._nicest.submit(function, *args, **kwargs)
-        try:
-            return hashing.result(self._patience)
-        except TimeoutError:
-            hashing.cancel()  # one that has begun cannot be stopped; it goes on with next to nothing
-            return function(*args, **kwargs)
+        """Call what hashes in a thread that gives way most; here, when that takes too long.
+
+        What has begun there cannot be stopped, and goes on with next to nothing: while it does, nothing is left over.
+        """
+
+        def leisurely() -> T:
+            try:
+                return function(*args, **kwargs)
+            finally:
+                self._left_over.release()
+
+        if self._left_over.acquire(blocking=False):
+            with suppress(TimeoutError):
+                return self._nicest.submit(leisurely).result(self._patience)
+        return function(*args, **kwargs)
 
 
 def _give_way(by: int) -> None:
