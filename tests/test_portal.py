@@ -120,7 +120,8 @@ def browser(app, session_client):
 
 @pytest.fixture
 def portal(app, session_client, database):  # noqa: ARG001 - empties it
-    """A browser, over an empty database."""
+    """A browser, over an empty database, of whose emptiness the application knows."""
+    session_client.portal.call(app.state.portal.watch.refresh)
     return browser(app, session_client)
 
 
