@@ -3,6 +3,8 @@
 import logging
 import os
 import re
+import sys
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -16,6 +18,25 @@ def _without_values(_logger: Any, _method: str, event: EventDict) -> EventDict:
     if "exception" in event:
         event["exception"] = _VALUES.sub(r"\1: not shown, it holds values", event["exception"])
     return event
+
+
+_processors: list[Processor] = []  # one list for good: a logger keeps that with which it was first used
+
+
+class _StandardError:
+    """A logger that writes what structlog has made of an event. What cannot be written is lost: where standard error is
+    full or closed, the service is served all the same.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def msg(self, line: str) -> None:
+        with suppress(OSError, ValueError):
+            sys.stderr.write(f"{line}\n")
+            sys.stderr.flush()
+
+    debug = info = warning = error = critical = exception = msg
 
 
 def configure_logging(*, json: bool, level: str) -> None:
@@ -33,14 +54,12 @@ def configure_logging(*, json: bool, level: str) -> None:
         if json
         else structlog.dev.ConsoleRenderer(colors=os.isatty(2), exception_formatter=structlog.dev.plain_traceback),
     ]
+    # Events do not go through `logging`: its records would double the cost of the line that every request writes.
+    _processors[:] = [*shared, *renderer]
     structlog.configure(
-        processors=[
-            structlog.stdlib.filter_by_level,
-            *shared,
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-        ],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
+        processors=_processors,
+        logger_factory=_StandardError,
+        wrapper_class=structlog.make_filtering_bound_logger(level),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler()

@@ -17,7 +17,7 @@ from app.versioning.usage import Counts, Use
 _LOOK_SECONDS = 600.0  # how often a worker looks whether an hour has passed since any of them has pruned
 _ALERT_AGAIN = timedelta(hours=1)
 
-log = structlog.stdlib.get_logger("tandem.usage")
+log = structlog.get_logger("tandem.usage")
 
 
 class Bookkeeper:

@@ -26,7 +26,7 @@ _PLANNED = "brownouts-planned"
 
 State = Literal["planned", "open", "over", "cancelled"]
 
-log = structlog.stdlib.get_logger("tandem.lifecycle")
+log = structlog.get_logger("tandem.lifecycle")
 
 
 class Window(NamedTuple):

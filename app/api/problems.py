@@ -9,7 +9,7 @@ from app.domain.errors import DomainError, Kind
 from app.versioning import FieldError, Problem, ProblemType
 from app.versioning.problems import INVALID_REQUEST, KERNEL_TYPES, unavailable
 
-log = structlog.stdlib.get_logger("tandem")
+log = structlog.get_logger("tandem")
 
 STATUS_OF_KIND = {
     Kind.UNAUTHENTICATED: 401,

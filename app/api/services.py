@@ -10,6 +10,7 @@ from typing import Annotated
 
 from anyio.to_thread import run_sync
 from fastapi import Depends, Request
+from fastapi.security.base import SecurityBase
 
 from app.adoption import clients
 from app.db import Database
@@ -42,25 +43,37 @@ async def get_services(request: Request) -> Services:
 
 
 async def get_database(request: Request) -> Database:
-    return (await get_services(request)).database
+    database: Database = request.app.state.services.database
+    return database
 
 
 Core = Annotated[Services, Depends(get_services)]
 Db = Annotated[Database, Depends(get_database)]
 
 
-async def verified_claims(request: Request, token: str | None) -> Claims:
-    """The claims of the token, noted for the log line. DomainError UNAUTHENTICATED without a valid one.
+class CallerOf(SecurityBase):
+    """Who is calling, as a dependency: the claims of the token, noted for the log line.
 
-    It does not ask the database: the route does, in the block in which it does its work.
+    The document has it as it has `scheme`. DomainError UNAUTHENTICATED without a valid token; if the token is
+    `optional`, without any at all, there are no claims. It does not ask the database: the route does, in the block in
+    which it does its work.
     """
-    claims = None if token is None else _verified(request, token)
-    if claims is None:
-        raise errors.unauthenticated()
-    request.state.user_id = claims.user_id
-    if claims.client_id is not None:
-        request.state.client_id = claims.client_id
-    return claims
+
+    def __init__(self, scheme: SecurityBase, *, optional: bool = False) -> None:
+        self.model, self.scheme_name = scheme.model, scheme.scheme_name
+        self._optional = optional
+
+    async def __call__(self, request: Request) -> Claims | None:
+        # Credentials that are there but no good are refused: whoever sent them must not take the reply for their own.
+        if self._optional and "authorization" not in request.headers:
+            return None
+        claims = _claims_sent(request)
+        if claims is None:
+            raise errors.unauthenticated()
+        request.state.user_id = claims.user_id
+        if claims.client_id is not None:
+            request.state.client_id = claims.client_id
+        return claims
 
 
 def account_of_token(request: Request) -> str | None:
@@ -77,7 +90,7 @@ def client_of_token(request: Request) -> str | None:
 
 def _claims_sent(request: Request) -> Claims | None:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    return _verified(request, token.strip()) if scheme.lower() == "bearer" else None
+    return _verified(request, token) if scheme.lower() == "bearer" else None
 
 
 def _verified(request: Request, token: str) -> Claims | None:

@@ -4,12 +4,14 @@ from sqlalchemy.engine import Connection
 
 from app.db.database import Database, DatabaseUnavailable, masked
 from app.db.errors import Violation, is_lock_timeout, is_unavailable, violation
+from app.db.query import Query
 from app.db.retry import retried
 
 __all__ = [
     "Connection",
     "Database",
     "DatabaseUnavailable",
+    "Query",
     "Violation",
     "is_lock_timeout",
     "is_unavailable",

@@ -10,7 +10,7 @@ _ATTEMPTS = 10
 _SECONDS = 2.0  # with the longest wait for a lock after it, well within what a request may take
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.4  # seconds; the pauses are random, so that two that met do not meet again
 
-log = structlog.stdlib.get_logger("tandem")
+log = structlog.get_logger("tandem")
 
 
 def _note(state: RetryCallState) -> None:

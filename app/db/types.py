@@ -86,6 +86,20 @@ def _may_contain(element: Any, compiler: SQLCompiler, **kw: Any) -> str:
     return f"({indexed} @> {wanted} OR {indexed} @> ARRAY['long'])"
 
 
+class joined(FunctionElement[str]):  # noqa: N801 - likewise
+    """joined(text): the aggregate of all texts, in the order of the rows, with commas between them."""
+
+    type = Text()
+    inherit_cache = True
+    name = "joined"
+
+
+@compiles(joined)
+def _joined(element: Any, compiler: SQLCompiler, **kw: Any) -> str:
+    function = "string_agg" if compiler.dialect.name == "postgresql" else "group_concat"
+    return f"{function}({compiler.process(element.clauses, **kw)}, ',')"
+
+
 def insert(connection: Connection, table: Table) -> postgresql.Insert | sqlite.Insert:
     """An INSERT of the connection's own dialect, which has `on_conflict_do_nothing()`."""
     return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)

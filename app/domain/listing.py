@@ -12,6 +12,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from sqlalchemy import ARRAY, ColumnElement, FromClause, Select, Text, bindparam, select, tuple_
 from sqlalchemy.engine import Connection
 
+from app.db import Query
 from app.db.types import contains, may_contain
 
 T = TypeVar("T")
@@ -69,10 +70,10 @@ class Listing(Generic[T]):
     def _read(self, connection: Connection, way: _Way, page: Mapping[str, Any]) -> list[T]:
         """One query; for a search that does not fill its page from the nearest rows, a second one."""
         values = {**self.values, **page, "near": _NEAR + _NEAR_AN_ITEM * (page["offset"] + page["limit"])}
-        rows = connection.execute(_built(self.statement, self.keys, self.searched, self.order, way), values).all()
+        rows = _built(self.statement, self.keys, self.searched, self.order, way).rows(connection, values)
         if self.searched is not None and len(rows) < page["limit"]:
             way = way._replace(by_index=True)
-            rows = connection.execute(_built(self.statement, self.keys, self.searched, self.order, way), values).all()
+            rows = _built(self.statement, self.keys, self.searched, self.order, way).rows(connection, values)
         return [self.item(row) for row in rows]
 
 
@@ -83,18 +84,18 @@ def _built(
     searched: ColumnElement[str] | None,
     order: Order[Any],
     way: _Way,
-) -> Select[Any]:
+) -> Query:
     if way.positioned:
         here = tuple_(*order.columns)
         bound = tuple_(*(bindparam(f"seek_{i}", type_=column.type) for i, column in enumerate(order.columns)))
         beyond = here < bound if way.descending else here > bound
         statement, keys = statement.where(beyond), keys if keys is None else keys.where(beyond)
     if keys is None or not (way.skipping or searched is not None):
-        return _page(statement, order.columns, way)
+        return Query(_page(statement, order.columns, way))
     # The page's keys first, from an index if there is one: of the rows that are passed over nothing else is read.
     keys = keys.correlate(None)
     found = _page(keys, order.columns, way) if searched is None else _search(keys, searched, order, way)
-    return statement.where(order.columns[-1].in_(found)).order_by(*_directed(order.columns, way))
+    return Query(statement.where(order.columns[-1].in_(found)).order_by(*_directed(order.columns, way)))
 
 
 def _search(keys: Select[Any], searched: ColumnElement[str], order: Order[Any], way: _Way) -> Select[Any]:

@@ -6,11 +6,12 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, NamedTuple, TypedDict
 
-from sqlalchemy import ColumnElement, Select, bindparam, delete, func, literal, or_, select, update
+from sqlalchemy import ColumnElement, Select, bindparam, delete, literal, or_, select, update
 from sqlalchemy.engine import Connection
 from sqlalchemy.orm import Session
 
-from app.db.types import contains, trigrams
+from app.db import Query
+from app.db.types import contains, joined, trigrams
 from app.domain import errors
 from app.domain.clock import now
 from app.domain.listing import Listing, Order
@@ -81,7 +82,7 @@ _TAGS_IN_ORDER = (
     .subquery()
 )
 # SQLite before 3.44 knows no ORDER BY inside an aggregate; it, as PostgreSQL, keeps the order of an ordered subquery.
-_JOINED_TAGS = select(func.aggregate_strings(_TAGS_IN_ORDER.c.name, ",")).scalar_subquery()
+_JOINED_TAGS = select(joined(_TAGS_IN_ORDER.c.name)).scalar_subquery()
 _MY_VOTE = (
     select(votes.c.value)
     .where(votes.c.user_id == bindparam("viewer"), votes.c.post_id == posts.c.id)
@@ -111,7 +112,7 @@ _VISIBLE = (
     .join(users, users.c.id == posts.c.owner_id)
     .where(_SEEN)
 )
-_BY_ID = _VISIBLE.where(posts.c.id == bindparam("post_id"))
+_BY_ID = Query(_VISIBLE.where(posts.c.id == bindparam("post_id")))
 
 
 def _sort_title(post: PostView) -> str:
@@ -137,7 +138,7 @@ def get(connection: Connection, post_id: int, viewer: int | None) -> PostView:
 
     DomainError NOT_FOUND `post-not-found` when there is none, and likewise for another's draft.
     """
-    row = connection.execute(_BY_ID, {"post_id": post_id, "viewer": viewer}).first()
+    row = _BY_ID.first(connection, {"post_id": post_id, "viewer": viewer})
     if row is None:
         raise errors.post_not_found()
     return PostView._make(row)

@@ -9,6 +9,7 @@ from sqlalchemy import bindparam, delete, or_, select, update
 from sqlalchemy.engine import Connection
 from sqlalchemy.orm import Session
 
+from app.db import Query
 from app.domain import errors
 from app.domain.clock import now
 from app.domain.models import LoginSession, RefreshToken, refresh_tokens, sessions
@@ -17,10 +18,12 @@ from app.domain.tokens import Claims
 # A client whose reply was lost, or that refreshes from two threads, is refused but not taken for a thief.
 REUSE_TOLERANCE = timedelta(seconds=10)
 
-_LIVING = select(sessions.c.user_id).where(
-    sessions.c.id == bindparam("session_id"),
-    sessions.c.user_id == bindparam("user_id"),
-    or_(sessions.c.only_token.is_(None), sessions.c.only_token == bindparam("token_id")),
+_LIVING = Query(
+    select(sessions.c.user_id).where(
+        sessions.c.id == bindparam("session_id"),
+        sessions.c.user_id == bindparam("user_id"),
+        or_(sessions.c.only_token.is_(None), sessions.c.only_token == bindparam("token_id")),
+    )
 )
 
 
@@ -39,7 +42,7 @@ def authenticate(connection: Connection, claims: Claims) -> int:
     DomainError UNAUTHENTICATED after a logout, a password change elsewhere, or the account's deletion.
     """
     values = {"session_id": claims.session_id, "user_id": claims.user_id, "token_id": claims.token_id}
-    user_id = connection.execute(_LIVING, values).scalar()
+    user_id = _LIVING.scalar(connection, values)
     if user_id is None:
         raise errors.unauthenticated()
     return int(user_id)

@@ -8,6 +8,7 @@ from base64 import urlsafe_b64decode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 from typing import Annotated, Any
 
 import jwt
@@ -26,6 +27,7 @@ _CLAIMS = ("iss", "aud", "sub", "sid", "jti", "iat", "exp")
 _LEEWAY = timedelta(seconds=5)
 _MAXIMUM_ID = 2**63 - 1
 _MAXIMUM_LENGTH = 2048
+_MOST_KNOWN = 4096  # tokens, each some hundred bytes
 # The compact form, without the padding that RFC 7515 forbids and libraries let pass.
 _COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 
@@ -68,6 +70,7 @@ class AccessTokens:
         self._header = _header_for(secret)
         self._accepted = [(_header_for(key), key) for key in (secret, *fallbacks)]
         self.lifetime = lifetime
+        self._known = lru_cache(maxsize=_MOST_KNOWN)(self._check)  # of those that are no good, nothing is kept
         self._jwt = jwt.PyJWT(
             options={"enforce_minimum_key_length": True, "require": list(_CLAIMS), "strict_aud": True}
         )
@@ -90,15 +93,23 @@ class AccessTokens:
     def verify(self, token: str) -> Claims:
         """DomainError UNAUTHENTICATED for whatever is not a token issued here and still valid (RFC 8725)."""
         try:
-            payload = _Payload.model_validate(self._decode(token))
+            claims, expires = self._known(token)
         except (jwt.PyJWTError, ValueError, OverflowError, RecursionError):
             raise errors.unauthenticated() from None
+        if expires <= now().timestamp():
+            raise errors.unauthenticated()
+        return claims
+
+    def _check(self, token: str) -> tuple[Claims, int]:
+        """What the token says, and when it ends; ValueError or PyJWTError for one that is not good.
+
+        Once good, it stays so until then: clients send the same token again and again.
+        """
+        payload = _Payload.model_validate(self._decode(token))
         user_id = int(payload.sub)
-        if payload.exp <= now().timestamp() or payload.exp - payload.iat > self.lifetime.total_seconds():
-            raise errors.unauthenticated()
-        if user_id > _MAXIMUM_ID:
-            raise errors.unauthenticated()
-        return Claims(user_id, payload.sid, payload.jti, payload.client_id)
+        if payload.exp - payload.iat > self.lifetime.total_seconds() or user_id > _MAXIMUM_ID:
+            raise ValueError
+        return Claims(user_id, payload.sid, payload.jti, payload.client_id), payload.exp
 
     def _decode(self, token: str) -> Any:
         """The claims of a token with our signature, for us, and within its time; ValueError or PyJWTError."""

@@ -7,6 +7,7 @@ from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.engine import Connection
 from sqlalchemy.orm import Session
 
+from app.db import Query
 from app.domain import errors
 from app.domain.clock import now
 from app.domain.models import User, posts, sessions, users, votes
@@ -42,15 +43,17 @@ class Credentials(NamedTuple):
     password_hash: str | None  # None: no password has been set
 
 
-_BY_ID = select(
-    users.c.id,
-    users.c.email,
-    users.c.display_name,
-    users.c.bio,
-    users.c.created_at,
-    users.c.updated_at,
-    users.c.revision,
-).where(users.c.id == bindparam("user_id"))
+_BY_ID = Query(
+    select(
+        users.c.id,
+        users.c.email,
+        users.c.display_name,
+        users.c.bio,
+        users.c.created_at,
+        users.c.updated_at,
+        users.c.revision,
+    ).where(users.c.id == bindparam("user_id"))
+)
 _CREDENTIALS = select(users.c.id, users.c.password_hash)
 
 
@@ -82,7 +85,7 @@ def create(
 
 def get(connection: Connection, user_id: int) -> UserView:
     """DomainError NOT_FOUND `user-not-found`."""
-    row = connection.execute(_BY_ID, {"user_id": user_id}).first()
+    row = _BY_ID.first(connection, {"user_id": user_id})
     if row is None:
         raise errors.user_not_found()
     return UserView._make(row)

@@ -5,29 +5,32 @@ from typing import NamedTuple
 from sqlalchemy import and_, bindparam, delete, insert, or_, select, update
 from sqlalchemy.orm import Session
 
+from app.db import Query
 from app.domain import errors
 from app.domain.clock import now
 from app.domain.models import posts, users, votes
 
-_VOTER = select(users.c.id).where(users.c.id == bindparam("voter")).with_for_update(key_share=True)
+_VOTER = Query(select(users.c.id).where(users.c.id == bindparam("voter")).with_for_update(key_share=True))
 _VISIBLE = and_(posts.c.id == bindparam("post"), or_(posts.c.published, posts.c.owner_id == bindparam("voter")))
 _MINE = and_(votes.c.post_id == bindparam("post"), votes.c.user_id == bindparam("voter"))
-_STANDING = (
+_STANDING = Query(
     select(votes.c.value, posts.c.votes_up, posts.c.votes_down)
     .select_from(posts.outerjoin(votes, _MINE))
     .where(_VISIBLE)
 )
-_COUNT = (
+_COUNT = Query(
     update(posts)
     .where(_VISIBLE)
     .values(votes_up=posts.c.votes_up + bindparam("more_up"), votes_down=posts.c.votes_down + bindparam("more_down"))
     .returning(posts.c.votes_up, posts.c.votes_down)
 )
-_ADD = insert(votes).values(
-    post_id=bindparam("post"), user_id=bindparam("voter"), value=bindparam("after"), created_at=bindparam("moment")
+_ADD = Query(
+    insert(votes).values(
+        post_id=bindparam("post"), user_id=bindparam("voter"), value=bindparam("after"), created_at=bindparam("moment")
+    )
 )
-_TURN = update(votes).where(_MINE).values(value=bindparam("after"), created_at=bindparam("moment"))
-_TAKE_BACK = delete(votes).where(_MINE)
+_TURN = Query(update(votes).where(_MINE).values(value=bindparam("after"), created_at=bindparam("moment")))
+_TAKE_BACK = Query(delete(votes).where(_MINE))
 
 
 class Tally(NamedTuple):
@@ -74,12 +77,13 @@ def _stand(session: Session, voter: int, post_id: int) -> tuple[int | None, Tall
     DomainError UNAUTHENTICATED for a voter who is gone, NOT_FOUND for no post or another's draft.
     """
     connection = session.connection()
-    if connection.scalar(_VOTER, {"voter": voter}) is None:
+    if _VOTER.scalar(connection, {"voter": voter}) is None:
         raise errors.unauthenticated()
-    row = connection.execute(_STANDING, {"voter": voter, "post": post_id}).first()
+    row = _STANDING.first(connection, {"voter": voter, "post": post_id})
     if row is None:
         raise errors.post_not_found()
-    return row.value, Tally(row.votes_up, row.votes_down)
+    value, *counters = row
+    return value, Tally._make(counters)
 
 
 def _move(session: Session, voter: int, post_id: int, before: int | None, after: int | None) -> Tally:
@@ -90,11 +94,12 @@ def _move(session: Session, voter: int, post_id: int, before: int | None, after:
     connection = session.connection()
     this_vote = {"voter": voter, "post": post_id}
     more = {"more_up": int(after == 1) - int(before == 1), "more_down": int(after == -1) - int(before == -1)}
-    row = connection.execute(_COUNT, {**this_vote, **more}).first()
+    row = _COUNT.first(connection, {**this_vote, **more})
     if row is None:
         raise errors.post_not_found()
     if after is None:
-        connection.execute(_TAKE_BACK, this_vote)
+        _TAKE_BACK.rows(connection, this_vote)
     else:
-        connection.execute(_ADD if before is None else _TURN, {**this_vote, "after": after, "moment": now()})
+        vote = _ADD if before is None else _TURN
+        vote.rows(connection, {**this_vote, "after": after, "moment": now()})
     return Tally._make(row)

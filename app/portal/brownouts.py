@@ -29,7 +29,7 @@ _DONE = {
     "resumed": "Brownouts go on as planned.",
 }
 
-log = structlog.stdlib.get_logger("tandem.portal")
+log = structlog.get_logger("tandem.portal")
 
 
 class Shown(NamedTuple):

@@ -30,7 +30,7 @@ _SIGN_IN, _ADOPTION = "/portal/sign-in", "/portal/adoption"
 # With `no-referrer`, browsers send `Origin: null` with our own forms. What only administrators see is not kept.
 HEADERS = {"Cache-Control": "no-store", "Referrer-Policy": "same-origin"}
 
-log = structlog.stdlib.get_logger("tandem.portal")
+log = structlog.get_logger("tandem.portal")
 
 
 class Refused(Exception):

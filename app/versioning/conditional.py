@@ -3,8 +3,10 @@
 import re
 from collections.abc import Sequence
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.versioning.middleware import values_of
 
 _TAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"')
 _TAGS = re.compile(rf"[ \t,]*(?:{_TAG.pattern}[ \t]*(?:,[ \t,]*|$))*")
@@ -36,7 +38,10 @@ class NotModified:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        given = Headers(scope=scope).getlist("if-none-match") if scope["method"] == "GET" else []
+        given = values_of(scope, b"if-none-match") if scope["method"] == "GET" else []
+        if not given and not values_of(scope, b"accept-encoding"):  # nothing to compare, and nothing is compressed
+            await self.app(scope, receive, send)
+            return
         unchanged = False
 
         async def send_if_modified(message: Message) -> None:

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.versioning.problems import Problem, unavailable
 
-log = structlog.stdlib.get_logger("tandem.request")
+log = structlog.get_logger("tandem.request")
 
 
 class Deadline:

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 from anyio import CapacityLimiter
@@ -29,6 +30,7 @@ from app.versioning.pages import Pages
 from app.versioning.problems import Problem
 from app.versioning.quotas import Limits
 from app.versioning.registry import LifecycleError
+from app.versioning.sections import Section, first_segment
 from app.versioning.usage import FLUSH_SECONDS, STOP_SECONDS, Call, Counts, Ledger, operations_of
 from app.versioning.version import ApiVersion
 
@@ -94,7 +96,8 @@ def install(app: FastAPI, installation: Installation) -> Installed:
     routes_of_the_application = list(app.router.routes)
     app.router.routes.clear()
     for version in reversed(versions):
-        app.include_router(version.router, prefix=version.prefix)
+        for beginning, routes in groupby(version.router.routes, first_segment):
+            app.include_router(Section(version.prefix + beginning, list(routes)), prefix=version.prefix)
     app.router.routes.extend(routes_of_the_application)
     _refuse_routes_without_version(app, versions)
     documents = {version.name: build_document(app, version, installation.info) for version in versions}

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.versioning import problems
-from app.versioning.middleware import version_of
+from app.versioning.middleware import raw_headers, version_of
 from app.versioning.problems import Problem
 from app.versioning.quotas import Limits, Standing, ratelimit_fields
 from app.versioning.version import ApiVersion
@@ -55,7 +55,7 @@ class RateLimits:
         client = None if account is None else self.client(request)
         standings = await self.limits.count(account, client, caller_address(scope))
         told = (version.limit_fields if version else ratelimit_fields)(standings)
-        fields = [(name.lower().encode(), value.encode()) for name, value in told.items()]
+        fields = raw_headers(told)
 
         async def send_telling(message: Message) -> None:
             if message["type"] == "http.response.start":

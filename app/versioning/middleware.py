@@ -8,13 +8,12 @@ whoever counts calls.
 
 import re
 import time
-import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from secrets import token_hex
 from urllib.parse import unquote_to_bytes
 
 import structlog
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -36,7 +35,8 @@ _SECURITY_HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 
-log = structlog.stdlib.get_logger("tandem.request")
+RawHeaders = list[tuple[bytes, bytes]]
+log = structlog.get_logger("tandem.request")
 
 
 class RequestContext:
@@ -61,11 +61,13 @@ class RequestContext:
         self.versions = versions
         self.identify = identify
         self.observers = observers
-        self.headers = dict(_SECURITY_HEADERS)
+        security = dict(_SECURITY_HEADERS)
         if strict_transport:
-            self.headers["Strict-Transport-Security"] = "max-age=31536000"
-            self.headers["Cross-Origin-Opener-Policy"] = "same-origin"  # browsers complain of it without TLS
-        self.announcements = {version.name: lifecycle.announcement(version) for version in versions}
+            security["Strict-Transport-Security"] = "max-age=31536000"
+            security["Cross-Origin-Opener-Policy"] = "same-origin"  # browsers complain of it without TLS
+        # All of it as it will be sent: what every reply has is put together once.
+        self.security = raw_headers(security)
+        self.announcements = {version.name: raw_headers(lifecycle.announcement(version)) for version in versions}
         self.links = {version.name: lifecycle.links(version, docs_enabled=docs_enabled) for version in versions}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -73,9 +75,9 @@ class RequestContext:
             await self.app(scope, receive, send)
             return
         started = time.perf_counter()
-        headers_given = Headers(scope=scope)
-        given = headers_given.get("x-request-id", "")
-        request_id = given if _WELL_FORMED_ID.fullmatch(given) else uuid.uuid4().hex
+        headers_given = dict(reversed(scope["headers"]))  # of a header that is repeated, the first counts
+        given = headers_given.get(b"x-request-id", b"").decode("latin-1")
+        request_id = given if _WELL_FORMED_ID.fullmatch(given) else token_hex(16)
         state = scope.setdefault("state", {})
         state["request_id"] = request_id
         asked, method = scope, scope["method"]
@@ -94,13 +96,14 @@ class RequestContext:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                for name, value in self.headers.items():
-                    headers.setdefault(name, value)
-                headers["X-Request-ID"] = request_id
-                if version:
-                    self._announce(version, headers, asked)
-                headers["Server-Timing"] = f"app;dur={(time.perf_counter() - started) * 1000:.1f}"
+                headers = message["headers"]
+                present = {name for name, _ in headers}
+                message["headers"] = [
+                    *(self._announced(version, headers, asked) if version else headers),
+                    *(field for field in self.security if field[0] not in present),
+                    (b"x-request-id", request_id.encode()),
+                    (b"server-timing", b"app;dur=%.1f" % ((time.perf_counter() - started) * 1000)),
+                ]
             await send(message)
 
         structlog.contextvars.bind_contextvars(request_id=request_id)
@@ -136,21 +139,22 @@ class RequestContext:
                 request_id=request_id,
             )
 
-    def _announce(self, version: ApiVersion, headers: MutableHeaders, scope: Scope) -> None:
-        """The lifecycle headers: on every reply, whatever the route, the status and the method."""
-        for name, value in self.announcements[version.name].items():
-            headers[name] = value
+    def _announced(self, version: ApiVersion, headers: RawHeaders, scope: Scope) -> RawHeaders:
+        """The headers with those of the lifecycle: on every reply, whatever the route, the status and the method."""
         links = self.links[version.name]
         if version.successor is not None:
             links = [*links, lifecycle.successor_link(version, Request(scope))]
         if links:
-            headers["Link"] = ", ".join([*headers.getlist("Link"), *links])
+            already = [value.decode("latin-1") for name, value in headers if name == b"link"]
+            headers = [field for field in headers if field[0] != b"link"]
+            headers.append((b"link", ", ".join([*already, *links]).encode("latin-1")))
+        return [*headers, *self.announcements[version.name]]
 
-    def _client(self, scope: Scope, headers: Headers) -> Client:
+    def _client(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Client:
         registered = scope["state"].get("client_id")
-        if registered is None and "authorization" in headers and "user_id" not in scope["state"]:
+        if registered is None and b"authorization" in headers and "user_id" not in scope["state"]:
             registered = self.identify(Request(scope))
-        return client_of(registered, headers.get("user-agent", ""))
+        return client_of(registered, headers.get(b"user-agent", b"").decode("latin-1"))
 
 
 class Boundary:
@@ -220,7 +224,7 @@ class Boundary:
                 )
 
     def _host(self, scope: Scope) -> Problem | None:
-        hosts = Headers(scope=scope).getlist("host")
+        hosts = values_of(scope, b"host")
         if len(hosts) != 1 and not (scope.get("http_version") == "1.0" and not hosts):  # RFC 9112, section 3.2
             return Problem(problems.INVALID_HOST, "Send one Host header")
         any_host = "*" in self.allowed_hosts or scope["path"] in self.host_free_paths
@@ -235,9 +239,9 @@ class Boundary:
         if (parameter := _parameter_not_text(scope["query_string"])) is not None:
             error = FieldError(("query", parameter), "Input should be UTF-8 text", "string_unicode")
             return Problem(problems.INVALID_REQUEST, "The request is invalid; see `errors`", [error])
-        length = Headers(scope=scope).get("content-length", "")
-        if length.isdecimal() and int(length[:20]) > self.max_body_bytes:
-            return self._too_large()
+        for length in values_of(scope, b"content-length"):
+            if length.isdecimal() and int(length[:20]) > self.max_body_bytes:
+                return self._too_large()
         return None
 
     def _end(self, version: ApiVersion | None, scope: Scope) -> Problem | None:
@@ -291,7 +295,18 @@ def _noting(receive: Receive, body: bytearray) -> Receive:
 
 def version_of(path: str, versions: Sequence[ApiVersion]) -> ApiVersion | None:
     """The version a path belongs to, by its prefix: a path that nothing serves has no route to tell."""
-    return next((version for version in versions if version.owns(path)), None)
+    segment = path[1:].partition("/")[0]
+    return next((version for version in versions if version.name == segment), None)
+
+
+def raw_headers(headers: Mapping[str, str]) -> RawHeaders:
+    """The headers as ASGI has them."""
+    return [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+
+
+def values_of(scope: Scope, name: bytes) -> list[str]:
+    """The values of all headers of a request that have this name, given in lower case."""
+    return [value.decode("latin-1") for each, value in scope["headers"] if each == name]
 
 
 def _refused(scope: Scope) -> Problem | None:

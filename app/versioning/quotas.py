@@ -23,7 +23,7 @@ PATIENCE = 0.1  # how long Redis may take to answer, seconds
 PAUSE = 1.0  # how long it is left alone when it did not, seconds
 _OTHERS = "others"
 
-log = structlog.stdlib.get_logger("tandem.limits")
+log = structlog.get_logger("tandem.limits")
 
 
 class Policy(NamedTuple):

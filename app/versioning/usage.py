@@ -25,7 +25,7 @@ _MOST_FORM_FIELDS = 100
 MOST_PRODUCTS = 1000  # met in an hour and told apart, by a worker; a flood of invented User-Agents counts as others
 _PRODUCT = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")  # RFC 9110, section 10.1.5
 
-log = structlog.stdlib.get_logger("tandem.usage")
+log = structlog.get_logger("tandem.usage")
 
 
 class Client(NamedTuple):

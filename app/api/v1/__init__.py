@@ -10,9 +10,7 @@ from app.api.v1.migration import MIGRATION
 from app.versioning import ApiVersion
 from app.versioning.quotas import x_ratelimit_fields
 
-router = APIRouter()
-for module in (posts, votes, users, auth):
-    router.include_router(module.router)
+router = APIRouter(routes=[route for module in (posts, votes, users, auth) for route in module.router.routes])
 
 VERSION = ApiVersion(
     name="v1",

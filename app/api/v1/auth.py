@@ -6,21 +6,15 @@ from fastapi import APIRouter, Depends, Form, Request
 from fastapi.security import OAuth2PasswordBearer
 from pydantic import BaseModel, Field
 
-from app.api.services import Core, registered_client, verified_claims
+from app.api.services import CallerOf, Core, registered_client
 from app.domain.fields import Text
 from app.domain.tokens import Claims
 from app.versioning import Reply
 from app.versioning.openapi import refusals
 
 router = APIRouter(tags=["auth"])
-_scheme = OAuth2PasswordBearer(tokenUrl="/v1/login", scheme_name="OAuth2Password", auto_error=False)
-
-
-async def _claims(request: Request, token: Annotated[str | None, Depends(_scheme)]) -> Claims:
-    return await verified_claims(request, token)
-
-
-Caller = Annotated[Claims, Depends(_claims)]
+_scheme = OAuth2PasswordBearer(tokenUrl="/v1/login", scheme_name="OAuth2Password")
+Caller = Annotated[Claims, Depends(CallerOf(_scheme))]
 
 
 class LoginForm(BaseModel):

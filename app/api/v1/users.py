@@ -3,7 +3,8 @@
 from datetime import datetime
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field, with_config
+from typing_extensions import TypedDict
 
 from app.api.conditional import tag_of_user
 from app.api.fields import IdInUrl
@@ -22,18 +23,17 @@ class UserCreate(BaseModel):
     password: Text = Field(min_length=1, max_length=1024, examples=["correct horse"])
 
 
-class User(BaseModel):
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"id": 1, "email": "ada@example.com", "created_at": "2026-01-31T12:00:00Z"}]}
-    )
-
+@with_config(
+    json_schema_extra={"examples": [{"id": 1, "email": "ada@example.com", "created_at": "2026-01-31T12:00:00Z"}]}
+)
+class User(TypedDict):
     id: int
     email: str
     created_at: datetime
 
-    @classmethod
-    def of(cls, user: UserView) -> "User":
-        return cls(id=user.id, email=user.email, created_at=user.created_at)
+
+def user_of(user: UserView) -> User:
+    return User(id=user.id, email=user.email, created_at=user.created_at)
 
 
 @router.post(
@@ -41,7 +41,7 @@ class User(BaseModel):
 )
 async def create_user(body: UserCreate, core: Core) -> Reply[User]:
     """Sign up. The e-mail is unique without regard to case."""
-    return Reply(User.of(await core.accounts.sign_up(email=body.email, password=body.password)), 201)
+    return Reply(user_of(await core.accounts.sign_up(email=body.email, password=body.password)), 201)
 
 
 @router.get("/{user_id}", response_model=User, responses=refusals(404))
@@ -49,4 +49,4 @@ def get_user(user_id: IdInUrl, db: Db) -> Reply[User]:
     """Look a user up by id."""
     with db.read() as connection:
         user = users.get(connection, user_id)
-    return Reply(User.of(user), headers=tag_of_user(user))
+    return Reply(user_of(user), headers=tag_of_user(user))

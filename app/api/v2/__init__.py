@@ -6,9 +6,9 @@ from app.api.v2 import auth, clients, lifecycle, posts, tags, users, votes
 from app.api.v2.errors import ERRORS
 from app.versioning import ApiVersion
 
-router = APIRouter()
-for module in (posts, votes, users, tags, auth, clients, lifecycle):
-    router.include_router(module.router)
+router = APIRouter(
+    routes=[route for module in (posts, votes, users, tags, auth, clients, lifecycle) for route in module.router.routes]
+)
 
 VERSION = ApiVersion(
     name="v2",

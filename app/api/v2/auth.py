@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
 from app.api.idempotency import Once, OnceOnly
-from app.api.services import Core, Services, registered_client, verified_claims
+from app.api.services import CallerOf, Core, Services, registered_client
 from app.db import retried
 from app.domain import sessions
 from app.domain.errors import DomainError, Kind
@@ -24,22 +24,9 @@ from app.versioning import Reply
 from app.versioning.openapi import link, links
 
 router = APIRouter(prefix="/auth", tags=["auth"])
-_scheme = OAuth2PasswordBearer(
-    tokenUrl="/v2/auth/token", refreshUrl="/v2/auth/token", scheme_name="OAuth2", auto_error=False
-)
-
-
-async def _claims(request: Request, token: Annotated[str | None, Depends(_scheme)]) -> Claims:
-    return await verified_claims(request, token)
-
-
-async def _claims_if_any(request: Request, token: Annotated[str | None, Depends(_scheme)]) -> Claims | None:
-    # Credentials that are there but no good are refused: whoever sent them must not take the reply for their own.
-    return await verified_claims(request, token) if "authorization" in request.headers else None
-
-
-Caller = Annotated[Claims, Depends(_claims)]
-CallerIfAny = Annotated[Claims | None, Depends(_claims_if_any)]
+_scheme = OAuth2PasswordBearer(tokenUrl="/v2/auth/token", refreshUrl="/v2/auth/token", scheme_name="OAuth2")
+Caller = Annotated[Claims, Depends(CallerOf(_scheme))]
+CallerIfAny = Annotated[Claims | None, Depends(CallerOf(_scheme, optional=True))]
 TOKEN_IS_OPTIONAL: dict[str, Any] = {"security": [{}]}
 
 _NOT_STORED = {"Cache-Control": "no-store", "Pragma": "no-cache"}

@@ -1,0 +1,98 @@
+"""Statements that requests run again and again: built once, and planned once a connection."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from itertools import count
+from typing import Any
+
+import psycopg2
+from sqlalchemy import Executable
+from sqlalchemy.dialects.postgresql.base import PGDialect
+from sqlalchemy.engine import Connection, Dialect
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.elements import ClauseElement
+
+MOST_PREPARED = 100  # by one connection; filters can be combined in more ways than a server should keep plans of
+_STALE_PLAN = "0A000"  # "cached plan must not change result type": a migration has changed a column under it
+
+_numbers = count()
+_dialect: Callable[..., Dialect] = PGDialect  # which has no types
+_DOLLARS = _dialect(paramstyle="numeric_dollar")  # as PREPARE has it
+
+
+class Query:
+    """A statement without values, which are bound by name when it runs.
+
+    PostgreSQL is asked over the driver's cursor, with PREPARE and EXECUTE: planning takes it longer than answering, and
+    SQLAlchemy's way from a statement to a cursor and back takes longer than the driver's (docs/decisions/0018). Rows
+    are tuples as the driver makes them. SQLite plans quickly, and stores times in a form that SQLAlchemy must read.
+    """
+
+    def __init__(self, statement: Executable) -> None:
+        self.statement = statement
+        self._name = f"tandem_{next(_numbers)}"
+
+    def rows(self, connection: Connection, values: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
+        """Run it; gives all rows. Raises SQLAlchemy's DBAPIError, as `Connection.execute` does."""
+        if connection.dialect.name != "postgresql":
+            result = connection.execute(self.statement, values)
+            return result.all() if result.returns_rows else ()
+        cursor = connection.connection.cursor()
+        try:
+            self._prepare(connection, cursor)
+            text, names, constants = self._execution
+            given = {**constants, **values}
+            cursor.execute(text, [given[name] for name in names])
+            return cursor.fetchall() if cursor.description else ()
+        except psycopg2.Error as error:
+            raise _translated(error, connection, cursor) from error
+        finally:
+            cursor.close()
+
+    def first(self, connection: Connection, values: Mapping[str, Any]) -> Sequence[Any] | None:
+        """Run it; gives the first row, None without one."""
+        rows = self.rows(connection, values)
+        return rows[0] if rows else None
+
+    def scalar(self, connection: Connection, values: Mapping[str, Any]) -> Any:
+        """Run it; gives the first column of the first row, None without one."""
+        row = self.first(connection, values)
+        return None if row is None else row[0]
+
+    def _prepare(self, connection: Connection, cursor: Any) -> None:
+        prepared: dict[str, None] = connection.info.setdefault("prepared", {})  # the oldest first
+        if self._name in prepared:
+            return
+        if len(prepared) >= MOST_PREPARED:
+            oldest = next(iter(prepared))
+            cursor.execute(f"DEALLOCATE {oldest}")
+            del prepared[oldest]
+        cursor.execute(f"PREPARE {self._name} AS {self._compiled}")
+        prepared[self._name] = None  # and it stays so when the transaction is rolled back
+
+    @cached_property
+    def _compiled(self) -> SQLCompiler:
+        assert isinstance(self.statement, ClauseElement)
+        compiled = self.statement.compile(dialect=_DOLLARS)
+        assert isinstance(compiled, SQLCompiler)
+        return compiled
+
+    @cached_property
+    def _execution(self) -> tuple[str, Sequence[str], Mapping[str, Any]]:
+        """What runs it, the names of its values in their order, and those values that the statement itself has."""
+        names = self._compiled.positiontup or []
+        given = f" ({', '.join(['%s'] * len(names))})" if names else ""
+        constants = {name: value for name, value in self._compiled.params.items() if value is not None}
+        return f"EXECUTE {self._name}{given}", names, constants
+
+
+def _translated(error: psycopg2.Error, connection: Connection, cursor: Any) -> BaseException:
+    """The error as SQLAlchemy raises it; a connection that is broken, or has stale plans, leaves the pool."""
+    lost = error.pgcode == _STALE_PLAN or connection.dialect.is_disconnect(error, connection.connection, cursor)
+    if lost:
+        connection.invalidate(error)
+    translated: BaseException = DBAPIError.instance(
+        None, None, error, psycopg2.Error, hide_parameters=True, connection_invalidated=lost, dialect=connection.dialect
+    )
+    return translated
