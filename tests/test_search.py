@@ -67,6 +67,7 @@ def test_a_title_is_found_behind_many_others(client, many):
             assert v1.listed(client, many, search=part) == [made], part
     assert v1.listed(client, many, search="no such title") == []
     assert len(v1.listed(client, many, search="Title")) == 10
+    assert v1.listed(client, many, search="title 5", skip=v1.LAST_ID) == []
 
 
 def test_drafts_are_searched_for_their_owner_alone(client, steps, many):

@@ -18,7 +18,7 @@ from app.db.types import contains, may_contain
 T = TypeVar("T")
 
 # How many rows a search looks through before it asks the index: some milliseconds' worth, and more for a large page.
-_NEAR, _NEAR_AN_ITEM = 5000, 50
+_NEAR, _NEAR_AN_ITEM, _NEAR_AT_MOST = 5000, 50, 100_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +48,7 @@ class Listing(Generic[T]):
     order: Order[T]
     item: Callable[[Any], T]  # makes an item of a row
     keys: Select[Any] | None = None  # the order's last column of the same rows, when it takes fewer tables to tell it
-    searched: ColumnElement[str] | None = None  # a column of `keys` that is to hold the value `text`, too
+    searched: ColumnElement[str] | None = None  # a column to hold the value `text`, too, which `trigrams` is made of
 
     def slice(self, connection: Connection, *, offset: int, limit: int) -> list[T]:
         """At most `limit` items after skipping `offset`."""
@@ -69,7 +69,8 @@ class Listing(Generic[T]):
 
     def _read(self, connection: Connection, way: _Way, page: Mapping[str, Any]) -> list[T]:
         """One query; for a search that does not fill its page from the nearest rows, a second one."""
-        values = {**self.values, **page, "near": _NEAR + _NEAR_AN_ITEM * (page["offset"] + page["limit"])}
+        near = min(_NEAR + _NEAR_AN_ITEM * (page["offset"] + page["limit"]), _NEAR_AT_MOST)
+        values = {**self.values, **page, "near": near}
         rows = _built(self.statement, self.keys, self.searched, self.order, way).rows(connection, values)
         if self.searched is not None and len(rows) < page["limit"]:
             way = way._replace(by_index=True)
