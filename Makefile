@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install
 
 .DEFAULT_GOAL := help
-.PHONY: help install run format lint types architecture test contract fuzz faults usage-proof usage-cost token-cost cost-baseline bench bench-growth bench-size report check lock clean
+.PHONY: help install run format lint types architecture test contract fuzz faults usage-proof usage-cost token-cost kernel-cost cost-baseline bench bench-growth bench-size report check lock clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ token-cost: $(VENV)/installed-dev ## Measure what a token, and the look-up of it
 
 cost-baseline: $(VENV)/installed-dev ## Write tests/cost_baseline.json anew: what each operation may cost in calls, queries and thread hops
 	$(BIN)/python -m benchmarks.cost
+
+kernel-cost: $(VENV)/installed-dev ## Measure what the version kernel adds to a request
+	$(BIN)/python -m benchmarks.kernel_cost
 
 bench: $(VENV)/installed-dev ## Measure Tandem beside others that do the same work; ROUNDS, ONLY=tandem,limit and OPERATIONS=v2_post,… take a part
 	$(BIN)/python -m benchmarks.bench $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(ONLY),--only $(ONLY)) $(if $(OPERATIONS),--operations $(OPERATIONS))

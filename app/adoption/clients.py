@@ -9,6 +9,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.orm import Session
 
 from app.adoption.models import api_clients, consents
+from app.db import Query
 from app.db.types import insert
 from app.domain import sessions, users
 from app.domain.clock import now
@@ -51,14 +52,15 @@ class ConsentView(NamedTuple):
 
 _VIEW = sa.select(*(api_clients.c[name] for name in ClientView._fields))
 _BY_ID = Order[ClientView](columns=(api_clients.c.id,), position_of=lambda client: (client.id,))
-_KNOWN = sa.select(api_clients.c.id).where(api_clients.c.id == sa.bindparam("client_id"))
+_KNOWN = Query(sa.select(api_clients.c.id).where(api_clients.c.id == sa.bindparam("client_id")))
 
 
 def known(connection: Connection, client_id: str | None) -> str | None:
     """The id, if a client is registered under it: what a token may name."""
     if client_id is None:
         return None
-    return connection.execute(_KNOWN, {"client_id": client_id}).scalar()
+    found: str | None = _KNOWN.scalar(connection, {"client_id": client_id})
+    return found
 
 
 def pins(connection: Connection, client_ids: Iterable[str]) -> dict[str, str]:
@@ -101,7 +103,7 @@ def register(
         users.hold(session, owner_id)
     client = ClientView(client_id, name, contact, pinned_version, owner_id, brownout_exempt=False, created_at=now())
     connection = session.connection()
-    statement = insert(connection, api_clients).on_conflict_do_nothing()
+    statement = insert(connection.dialect.name, api_clients).on_conflict_do_nothing()
     if connection.execute(statement.values(client._asdict())).rowcount == 0:
         raise DomainError(Kind.CONFLICT, "client-id-taken", "A client with this id is registered")
     return client
@@ -128,7 +130,7 @@ def remove(session: Session, client_id: str) -> None:
 
 def consent(session: Session, client_id: str, version: str, sunset: datetime) -> ConsentView:
     """Note that the client's owner has read the date on which a version ends."""
-    statement = insert(session.connection(), consents)
+    statement = insert(session.connection().dialect.name, consents)
     given = ConsentView(client_id, version, sunset, now())
     session.execute(
         statement.on_conflict_do_update(

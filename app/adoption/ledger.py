@@ -69,7 +69,7 @@ def _row(use: Use | FieldUse, calls: int, **more: str | int) -> dict[str, Any]:
 def claim_pruning(session: Session, at: datetime) -> bool:
     """Whether it is this worker's turn to `prune`: True for one of them, once an hour."""
     connection = session.connection()
-    statement = insert(connection, switches).values(name=_PRUNED, changed_at=at)
+    statement = insert(connection.dialect.name, switches).values(name=_PRUNED, changed_at=at)
     statement = statement.on_conflict_do_update(
         index_elements=[switches.c.name],
         set_={"changed_at": statement.excluded.changed_at},
@@ -177,7 +177,7 @@ def summary(
 
 def _add(connection: Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
     """Insert the rows; where one is there already, add to its calls."""
-    statement: Any = insert(connection, table)
+    statement: Any = insert(connection.dialect.name, table)
     statement = statement.on_conflict_do_update(
         index_elements=list(table.primary_key), set_={"calls": table.c.calls + statement.excluded.calls}
     )

@@ -85,7 +85,7 @@ def fault(connection: Connection, version: ApiVersion, window: Brownout) -> str 
 def plan(session: Session, version: ApiVersion, window: Brownout, reason: str = "") -> int:
     """Plan a window against which nothing speaks; gives its id. LifecycleError says what does."""
     # Whoever plans waits here for this row until the other has committed: what is looked at still holds then.
-    statement = insert(session.connection(), switches).values(name=_PLANNED, changed_at=now())
+    statement = insert(session.connection().dialect.name, switches).values(name=_PLANNED, changed_at=now())
     session.execute(
         statement.on_conflict_do_update(
             index_elements=[switches.c.name], set_={"changed_at": statement.excluded.changed_at}
@@ -149,7 +149,7 @@ def cancel(session: Session, window_id: int) -> bool:
 def stop(session: Session) -> None:
     """The kill switch: no brownout hits anybody until `resume`."""
     row = {"name": _STOPPED, "changed_at": now()}
-    session.execute(insert(session.connection(), switches).on_conflict_do_nothing(), [row])
+    session.execute(insert(session.connection().dialect.name, switches).on_conflict_do_nothing(), [row])
 
 
 def resume(session: Session) -> None:

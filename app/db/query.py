@@ -14,7 +14,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import ClauseElement
 
 MOST_PREPARED = 100  # by one connection; filters can be combined in more ways than a server should keep plans of
-_STALE_PLAN = "0A000"  # "cached plan must not change result type": a migration has changed a column under it
+_STALE_PLAN = "0A000"  # "cached plan must not change result type": a migration has changed a column's type
 
 _numbers = count()
 _dialect: Callable[..., Dialect] = PGDialect  # which has no types
@@ -25,8 +25,10 @@ class Query:
     """A statement without values, which are bound by name when it runs.
 
     PostgreSQL is asked over the driver's cursor, with PREPARE and EXECUTE: planning takes it longer than answering, and
-    SQLAlchemy's way from a statement to a cursor and back takes longer than the driver's (docs/decisions/0018). Rows
+    SQLAlchemy's way from a statement to a cursor and back takes longer than the driver's (docs/decisions/0020). Rows
     are tuples as the driver makes them. SQLite plans quickly, and stores times in a form that SQLAlchemy must read.
+
+    PostgreSQL tells a value's type by where it stands; one that stands alone, as in `SELECT $1`, needs a `cast`.
     """
 
     def __init__(self, statement: Executable) -> None:
@@ -40,11 +42,7 @@ class Query:
             return result.all() if result.returns_rows else ()
         cursor = connection.connection.cursor()
         try:
-            self._prepare(connection, cursor)
-            text, names, constants = self._execution
-            given = {**constants, **values}
-            cursor.execute(text, [given[name] for name in names])
-            return cursor.fetchall() if cursor.description else ()
+            return self._executed(connection, cursor, values)
         except psycopg2.Error as error:
             raise _translated(error, connection, cursor) from error
         finally:
@@ -60,8 +58,23 @@ class Query:
         row = self.first(connection, values)
         return None if row is None else row[0]
 
-    def _prepare(self, connection: Connection, cursor: Any) -> None:
+    def _executed(self, connection: Connection, cursor: Any, values: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
         prepared: dict[str, None] = connection.info.setdefault("prepared", {})  # the oldest first
+        text, names, constants = self._execution
+        given = {**constants, **values}
+        self._prepare(prepared, cursor)
+        try:
+            cursor.execute(text, [given[name] for name in names])
+        except psycopg2.errors.FeatureNotSupported:
+            if not cursor.connection.autocommit:
+                raise  # the transaction is lost: `retried` runs it again, on another connection
+            cursor.execute("DEALLOCATE ALL")
+            prepared.clear()
+            self._prepare(prepared, cursor)
+            cursor.execute(text, [given[name] for name in names])
+        return cursor.fetchall() if cursor.description else ()
+
+    def _prepare(self, prepared: dict[str, None], cursor: Any) -> None:
         if self._name in prepared:
             return
         if len(prepared) >= MOST_PREPARED:

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Boolean, DateTime, Integer, String, Table, Text
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import Connection, Dialect
+from sqlalchemy.engine import Dialect
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -100,6 +100,6 @@ def _joined(element: Any, compiler: SQLCompiler, **kw: Any) -> str:
     return f"{function}({compiler.process(element.clauses, **kw)}, ',')"
 
 
-def insert(connection: Connection, table: Table) -> postgresql.Insert | sqlite.Insert:
-    """An INSERT of the connection's own dialect, which has `on_conflict_do_nothing()`."""
-    return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
+def insert(dialect: str, table: Table) -> postgresql.Insert | sqlite.Insert:
+    """An INSERT of the dialect of that name, which has `on_conflict_do_nothing()`."""
+    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)

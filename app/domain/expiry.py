@@ -1,11 +1,13 @@
 """Rows that are good for a while: whoever writes one more clears some away that ran out, so that no job has to."""
 
-from sqlalchemy import Delete, Table, bindparam, delete, select
+from sqlalchemy import Table, bindparam, delete, select
+
+from app.db import Query
 
 _CLEARED_AT_ONCE = 10
 
 
-def clearing(table: Table) -> Delete:
+def clearing(table: Table) -> Query:
     """A DELETE of a few rows of a table whose `expires_at` has come by `moment`, its one parameter.
 
     They are found by the column's index. Those that others hold are left to them: nobody waits, so no deadlock.
@@ -19,4 +21,4 @@ def clearing(table: Table) -> Delete:
         .limit(_CLEARED_AT_ONCE)
         .with_for_update(skip_locked=True)
     )
-    return delete(table).where(key.in_(ran_out))
+    return Query(delete(table).where(key.in_(ran_out)))

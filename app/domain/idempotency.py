@@ -10,6 +10,7 @@ import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from sqlalchemy import bindparam, or_, select, update
@@ -17,7 +18,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from app.db import is_lock_timeout
+from app.db import Query, is_lock_timeout
 from app.db.types import insert
 from app.domain import errors
 from app.domain.clock import now
@@ -26,8 +27,21 @@ from app.domain.models import idempotency_keys as keys
 
 KEPT = timedelta(hours=24)
 
-_REPLY = select(keys.c.reply).where(keys.c.id == bindparam("key_id"), keys.c.expires_at > bindparam("moment"))
+_REPLY = Query(select(keys.c.reply).where(keys.c.id == bindparam("key_id"), keys.c.expires_at > bindparam("moment")))
+_KEEP = Query(update(keys).where(keys.c.id == bindparam("key_id")).values(reply=bindparam("sealed")))
 _CLEAR = clearing(keys)
+
+
+@lru_cache
+def _claim(dialect: str) -> Query:
+    """Take a key that is free, or wait for whoever has it; gives a row when it was taken."""
+    claim = insert(dialect, keys).values(id=bindparam("key_id"), expires_at=bindparam("until"))
+    free = or_(keys.c.reply.is_(None), keys.c.expires_at <= bindparam("moment"))
+    return Query(
+        claim.on_conflict_do_update(
+            index_elements=[keys.c.id], set_={"reply": None, "expires_at": claim.excluded.expires_at}, where=free
+        ).returning(keys.c.id)
+    )
 
 
 @dataclass(frozen=True)
@@ -47,7 +61,7 @@ class KeyedRequest:
     def stored(self, connection: Connection, account: int | None) -> bytes | None:
         """The reply to the request when it was done before. DomainError MISUSED when another one had the key."""
         values = {"key_id": self._id(account), "moment": now()}
-        sealed = connection.execute(_REPLY, values).scalar()
+        sealed = _REPLY.scalar(connection, values)
         if sealed is None:
             return None
         try:
@@ -62,19 +76,15 @@ class KeyedRequest:
         longer than a transaction waits for a lock. What was claimed and not kept may be claimed again.
         """
         connection, moment = session.connection(), now()
-        claim = insert(connection, keys).values(id=self._id(account), expires_at=moment + KEPT)
-        free = or_(keys.c.reply.is_(None), keys.c.expires_at <= moment)
-        claim = claim.on_conflict_do_update(
-            index_elements=[keys.c.id], set_={"reply": None, "expires_at": claim.excluded.expires_at}, where=free
-        )
+        values = {"key_id": self._id(account), "moment": moment, "until": moment + KEPT}
         try:
-            claimed = connection.execute(claim.returning(keys.c.id)).first()
+            claimed = _claim(connection.dialect.name).first(connection, values)
         except OperationalError as error:
             if is_lock_timeout(error):
                 raise errors.idempotency_key_in_use() from None
             raise
         if claimed is not None:
-            connection.execute(_CLEAR, {"moment": moment})
+            _CLEAR.rows(connection, {"moment": moment})
             return None
         reply = self.stored(connection, account)
         if reply is None:  # it has expired in this very moment
@@ -84,7 +94,7 @@ class KeyedRequest:
     def keep(self, session: Session, account: int | None, reply: bytes) -> None:
         """Keep the reply to a request that was claimed, for 24 hours from the claim."""
         sealed = self._seal(account).encrypt(reply)
-        session.execute(update(keys).where(keys.c.id == self._id(account)).values(reply=sealed))
+        _KEEP.rows(session.connection(), {"key_id": self._id(account), "sealed": sealed})
 
     def _id(self, account: int | None) -> str:
         name = f"{'' if account is None else account}\n{self.operation}\n{self.key}"

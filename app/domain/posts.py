@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, NamedTuple, TypedDict
 
-from sqlalchemy import ColumnElement, Select, bindparam, delete, literal, or_, select, update
+from sqlalchemy import ColumnElement, Select, bindparam, delete, insert, literal, or_, select, update
 from sqlalchemy.engine import Connection
 from sqlalchemy.orm import Session
 
@@ -15,9 +15,10 @@ from app.db.types import contains, joined, trigrams
 from app.domain import errors
 from app.domain.clock import now
 from app.domain.listing import Listing, Order
-from app.domain.models import SORTED_TITLE_CHARACTERS, Post, post_tags, posts, users, votes
+from app.domain.models import SORTED_TITLE_CHARACTERS, post_tags, posts, users, votes
 from app.domain.models import tags as tags_table
 from app.domain.revisions import Expected, require
+from app.domain.tags import add as add_tags
 from app.domain.tags import assign as assign_tags
 from app.domain.text import folded
 from app.domain.users import display_name
@@ -113,6 +114,12 @@ _VISIBLE = (
     .where(_SEEN)
 )
 _BY_ID = Query(_VISIBLE.where(posts.c.id == bindparam("post_id")))
+_INSERT = Query(
+    insert(posts)
+    .values({name: bindparam(name) for name in ("title", "title_folded", "content", "published", "owner_id")})
+    .values(created_at=bindparam("moment"), updated_at=bindparam("moment"), votes_up=0, votes_down=0, revision=1)
+    .returning(posts.c.id)
+)
 
 
 def _sort_title(post: PostView) -> str:
@@ -195,21 +202,12 @@ def create(
     session: Session, owner: int, *, title: str, content: str, published: bool = True, tags: Sequence[str] = ()
 ) -> PostView:
     """DomainError UNAUTHENTICATED when the owner has just been deleted (by the foreign key)."""
-    moment = now()
-    post = Post(
-        title=title,
-        title_folded=folded(title),
-        content=content,
-        published=published,
-        owner_id=owner,
-        created_at=moment,
-        updated_at=moment,
-    )
-    session.add(post)
-    session.flush()
+    connection = session.connection()
+    written = {"title": title, "title_folded": folded(title), "content": content, "published": published}
+    post_id: int = _INSERT.scalar(connection, {**written, "owner_id": owner, "moment": now()})
     if tags:
-        assign_tags(session, post.id, list(tags))
-    return get(session.connection(), post.id, owner)
+        add_tags(session, post_id, tags)
+    return get(connection, post_id, owner)
 
 
 def change(session: Session, editor: int, post_id: int, changes: PostChanges, expected: Expected = None) -> PostView:

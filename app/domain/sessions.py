@@ -5,14 +5,14 @@ import secrets
 from datetime import timedelta
 from typing import NamedTuple
 
-from sqlalchemy import bindparam, delete, or_, select, update
+from sqlalchemy import bindparam, delete, insert, or_, select, update
 from sqlalchemy.engine import Connection
 from sqlalchemy.orm import Session
 
 from app.db import Query
 from app.domain import errors
 from app.domain.clock import now
-from app.domain.models import LoginSession, RefreshToken, refresh_tokens, sessions
+from app.domain.models import refresh_tokens, sessions
 from app.domain.tokens import Claims
 
 # A client whose reply was lost, or that refreshes from two threads, is refused but not taken for a thief.
@@ -23,6 +23,19 @@ _LIVING = Query(
         sessions.c.id == bindparam("session_id"),
         sessions.c.user_id == bindparam("user_id"),
         or_(sessions.c.only_token.is_(None), sessions.c.only_token == bindparam("token_id")),
+    )
+)
+_CLEAR = Query(
+    delete(sessions).where(sessions.c.user_id == bindparam("of_user"), sessions.c.expires_at < bindparam("moment"))
+)
+_BEGIN = Query(
+    insert(sessions).values(
+        {name: bindparam(name) for name in ("id", "user_id", "client_id", "created_at", "expires_at")}
+    )
+)
+_ISSUE = Query(
+    insert(refresh_tokens).values(
+        {name: bindparam(name) for name in ("token_hash", "session_id", "created_at", "expires_at")}
     )
 )
 
@@ -52,29 +65,19 @@ def begin(
     session: Session, user_id: int, lifetime: timedelta, *, refreshable: bool, client_id: str | None = None
 ) -> Login:
     """Open a session that ends by itself after `lifetime`; the user's sessions that ran out are cleared away."""
-    moment = now()
-    session.execute(delete(sessions).where(sessions.c.user_id == user_id, sessions.c.expires_at < moment))
-    login = LoginSession(
-        id=secrets.token_hex(16),
-        user_id=user_id,
-        client_id=client_id,
-        created_at=moment,
-        expires_at=moment + lifetime,
-    )
-    session.add(login)
-    session.flush()
-    refresh_token = _issue_refresh_token(session, login.id, lifetime) if refreshable else None
-    return Login(user_id, login.id, client_id, refresh_token)
+    connection, moment, session_id = session.connection(), now(), secrets.token_hex(16)
+    _CLEAR.rows(connection, {"of_user": user_id, "moment": moment})
+    opened = {"id": session_id, "user_id": user_id, "client_id": client_id}
+    _BEGIN.rows(connection, {**opened, "created_at": moment, "expires_at": moment + lifetime})
+    refresh_token = _issue_refresh_token(session, session_id, lifetime) if refreshable else None
+    return Login(user_id, session_id, client_id, refresh_token)
 
 
 def _issue_refresh_token(session: Session, session_id: str, lifetime: timedelta) -> str:
     """An opaque token that can be exchanged once; only its hash is kept."""
-    token = secrets.token_urlsafe(32)
-    moment = now()
-    session.add(
-        RefreshToken(token_hash=_hash(token), session_id=session_id, created_at=moment, expires_at=moment + lifetime)
-    )
-    session.flush()
+    token, moment = secrets.token_urlsafe(32), now()
+    issued = {"token_hash": _hash(token), "session_id": session_id}
+    _ISSUE.rows(session.connection(), {**issued, "created_at": moment, "expires_at": moment + lifetime})
     return token
 
 

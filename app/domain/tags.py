@@ -1,5 +1,6 @@
 """Tags: names that posts carry. A tag is seen only through published posts, so drafts stay hidden."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -40,6 +41,11 @@ def _statement(prefixed: bool) -> Select[Any]:
 def assign(session: Session, post_id: int, names: list[str]) -> None:
     """Give the post exactly these tags, in this order; a repeated name counts once."""
     session.execute(delete(post_tags).where(post_tags.c.post_id == post_id))
+    add(session, post_id, names)
+
+
+def add(session: Session, post_id: int, names: Sequence[str]) -> None:
+    """As `assign`, for a post that has none yet."""
     ids = ensure(session, names)
     rows = [
         {"post_id": post_id, "tag_id": ids[name], "position": position}
@@ -49,7 +55,7 @@ def assign(session: Session, post_id: int, names: list[str]) -> None:
         session.execute(post_tags.insert(), rows)
 
 
-def ensure(session: Session, names: list[str]) -> dict[str, int]:
+def ensure(session: Session, names: Sequence[str]) -> dict[str, int]:
     """The ids of these tags by name; those that do not exist yet are made."""
     if not names:
         return {}
@@ -58,6 +64,6 @@ def ensure(session: Session, names: list[str]) -> dict[str, int]:
     missing = sorted(set(names) - set(known))  # sorted: two posts with the same new tags must not wait in a circle
     if missing:
         rows = [{"name": name} for name in missing]
-        session.execute(insert(session.connection(), tags).on_conflict_do_nothing(), rows)
+        session.execute(insert(session.connection().dialect.name, tags).on_conflict_do_nothing(), rows)
         known = dict(session.execute(by_name).all())
     return known

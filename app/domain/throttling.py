@@ -8,12 +8,14 @@ import hashlib
 import math
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 
 from pydantic import TypeAdapter, ValidationError
-from sqlalchemy import bindparam, case, delete, literal, or_, select
+from sqlalchemy import bindparam, case, delete, or_, select
 from sqlalchemy.engine import Connection
 from sqlalchemy.orm import Session
 
+from app.db import Query
 from app.db.types import UtcDateTime, insert
 from app.domain import errors
 from app.domain.clock import now
@@ -26,11 +28,38 @@ FORGOTTEN_AFTER = timedelta(minutes=15)  # failures count together from the firs
 _CLEAR = clearing(login_failures)
 _EMAIL = TypeAdapter(Email)
 
-_LOCKED_UNTIL = select(login_failures.c.expires_at).where(
-    login_failures.c.target_hash == bindparam("target"),
-    login_failures.c.failures >= bindparam("allowed"),
-    login_failures.c.expires_at > bindparam("moment"),
+_OF_TARGET = login_failures.c.target_hash == bindparam("target")
+_LOCKED_UNTIL = Query(
+    select(login_failures.c.expires_at).where(
+        _OF_TARGET,
+        login_failures.c.failures >= bindparam("allowed"),
+        login_failures.c.expires_at > bindparam("moment"),
+    )
 )
+_FORGIVE = Query(delete(login_failures).where(_OF_TARGET))
+
+
+@lru_cache
+def _reserve(dialect: str) -> Query:
+    """Enter an attempt as failed, unless no more are allowed; gives a row when it was."""
+    columns = login_failures.c
+    ran_out = columns.expires_at <= bindparam("moment", type_=UtcDateTime)
+    first_until, locked_until = (bindparam(name, type_=UtcDateTime) for name in ("first_until", "locked_until"))
+    entry = insert(dialect, login_failures).values(target_hash=bindparam("target"), failures=1, expires_at=first_until)
+    return Query(
+        entry.on_conflict_do_update(
+            index_elements=[columns.target_hash],
+            set_={
+                "failures": case((ran_out, 1), else_=columns.failures + 1),
+                "expires_at": case(
+                    (ran_out, first_until),
+                    (columns.failures + 1 >= bindparam("allowed"), locked_until),
+                    else_=columns.expires_at,
+                ),
+            },
+            where=or_(ran_out, columns.failures < bindparam("allowed")),
+        ).returning(columns.failures)
+    )
 
 
 def login_of(email: str) -> str | None:
@@ -60,42 +89,29 @@ class Throttle:
         """DomainError THROTTLED while locked. It spares waiting in vain; `reserve` is what decides."""
         moment = now()
         values = {"target": _hash(target), "allowed": self.allowed, "moment": moment}
-        until = connection.execute(_LOCKED_UNTIL, values).scalar()
+        until = _LOCKED_UNTIL.scalar(connection, values)
         if until is not None:
             raise errors.too_many_attempts(_seconds(until - moment))
 
     def reserve(self, session: Session, target: str) -> None:
         """Enter an attempt as failed, in one statement. DomainError THROTTLED when no more are allowed."""
-        moment = now()
-        columns = login_failures.c
-        first_until = moment + (self.lock if self.allowed == 1 else FORGOTTEN_AFTER)
-        ran_out = columns.expires_at <= moment
-        entry = insert(session.connection(), login_failures).values(
-            target_hash=_hash(target), failures=1, expires_at=first_until
-        )
-        entered = session.execute(
-            entry.on_conflict_do_update(
-                index_elements=[columns.target_hash],
-                set_={
-                    "failures": case((ran_out, 1), else_=columns.failures + 1),
-                    "expires_at": case(
-                        (ran_out, literal(first_until, UtcDateTime)),
-                        (columns.failures + 1 >= self.allowed, literal(moment + self.lock, UtcDateTime)),
-                        else_=columns.expires_at,
-                    ),
-                },
-                where=or_(ran_out, columns.failures < self.allowed),
-            ).returning(columns.failures)
-        ).first()
-        if entered is None:
-            self.require_unlocked(session.connection(), target)
+        connection, moment = session.connection(), now()
+        values = {
+            "target": _hash(target),
+            "allowed": self.allowed,
+            "moment": moment,
+            "first_until": moment + (self.lock if self.allowed == 1 else FORGOTTEN_AFTER),
+            "locked_until": moment + self.lock,
+        }
+        if _reserve(connection.dialect.name).first(connection, values) is None:
+            self.require_unlocked(connection, target)
             raise errors.too_many_attempts(1)  # unlocked between the two statements
-        session.execute(_CLEAR, {"moment": moment})
+        _CLEAR.rows(connection, {"moment": moment})
 
     @staticmethod
     def forgive(session: Session, target: str) -> None:
         """Take all failures back: the password was right."""
-        session.execute(delete(login_failures).where(login_failures.c.target_hash == _hash(target)))
+        _FORGIVE.rows(session.connection(), {"target": _hash(target)})
 
 
 def _hash(target: str) -> str:

@@ -55,6 +55,9 @@ _BY_ID = Query(
     ).where(users.c.id == bindparam("user_id"))
 )
 _CREDENTIALS = select(users.c.id, users.c.password_hash)
+_CREDENTIALS_BY_EMAIL = Query(_CREDENTIALS.where(users.c.email_key == bindparam("email_key")))
+_CREDENTIALS_BY_ID = Query(_CREDENTIALS.where(users.c.id == bindparam("user_id")))
+_LOCKED_HASH = Query(select(users.c.password_hash).where(users.c.id == bindparam("user_id")).with_for_update())
 
 
 def display_name(user_id: int, chosen: str | None) -> str:
@@ -126,13 +129,13 @@ def remove(session: Session, user_id: int, expected: Expected = None) -> None:
 
 def credentials(connection: Connection, email: str) -> Credentials | None:
     """What a login is checked against, found without regard to case; None for an unknown e-mail."""
-    row = connection.execute(_CREDENTIALS.where(users.c.email_key == folded(email))).first()
+    row = _CREDENTIALS_BY_EMAIL.first(connection, {"email_key": folded(email)})
     return Credentials._make(row) if row else None
 
 
 def credentials_of(connection: Connection, user_id: int) -> Credentials:
     """As `credentials`, by id. DomainError UNAUTHENTICATED when the user is gone."""
-    row = connection.execute(_CREDENTIALS.where(users.c.id == user_id)).first()
+    row = _CREDENTIALS_BY_ID.first(connection, {"user_id": user_id})
     if row is None:
         raise errors.unauthenticated()
     return Credentials._make(row)
@@ -140,7 +143,8 @@ def credentials_of(connection: Connection, user_id: int) -> Credentials:
 
 def lock_password_hash(session: Session, user_id: int) -> str | None:
     """The hash that counts, which nobody changes until the transaction ends; None without a password or a user."""
-    return session.scalar(select(users.c.password_hash).where(users.c.id == user_id).with_for_update())
+    password_hash: str | None = _LOCKED_HASH.scalar(session.connection(), {"user_id": user_id})
+    return password_hash
 
 
 def set_password_hash(session: Session, user_id: int, password_hash: str) -> None:

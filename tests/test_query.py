@@ -1,0 +1,63 @@
+"""Statements that PostgreSQL plans once a connection: what is planned stays bounded, and goes when it is stale."""
+
+import psycopg2
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
+
+from app.db import Query
+from app.db.query import MOST_PREPARED
+
+GIVEN = sa.cast(sa.bindparam("given"), sa.Integer)
+
+
+def test_one_connection_keeps_so_many_plans_and_no_more(database):
+    """Filters can be combined in thousands of ways: what runs still runs right, and the oldest plans make room."""
+    queries = [Query(sa.select(GIVEN + number)) for number in range(MOST_PREPARED + 20)]
+    with database.read() as connection:
+        for _ in range(2):
+            assert [query.scalar(connection, {"given": 1}) for query in queries] == [
+                1 + number for number in range(len(queries))
+            ]
+        if connection.dialect.name == "postgresql":
+            kept = connection.scalar(sa.text("SELECT count(*) FROM pg_prepared_statements"))
+            assert kept == MOST_PREPARED
+
+
+def test_what_was_planned_outlives_a_transaction_that_is_rolled_back(database):
+    """The same statement runs again on the connection, though the transaction that it was first used in failed."""
+    query = Query(sa.select(GIVEN))
+    for _ in range(2):
+        with database.write() as session:
+            assert query.scalar(session.connection(), {"given": 7}) == 7
+            session.rollback()
+
+
+def test_a_migration_that_changes_a_type_breaks_no_read_and_no_write(client, steps, database):
+    """PostgreSQL refuses plans whose columns have other types now: they are made anew, and nobody is told."""
+    author = steps.person()
+    path = f"/v2/users/{author.id}"
+    name = {"display_name": "Ada"}
+    assert client.patch("/v2/users/me", json=name, headers=author.headers).status_code == 200
+    assert client.get(path).json()["display_name"] == "Ada"
+    if database.engine.dialect.name == "sqlite":
+        return  # which keeps no plans
+    with database.engine.begin() as connection:
+        connection.execute(sa.text("ALTER TABLE users ALTER display_name TYPE varchar(70)"))
+    try:
+        for _ in range(3):
+            assert client.get(path).json()["display_name"] == "Ada"
+            post = client.post("/v2/posts", json={"title": "t", "content": "c"}, headers=author.headers)
+            assert post.status_code == 201, post.text
+            assert post.json()["author"]["display_name"] == "Ada"
+    finally:
+        with database.engine.begin() as connection:
+            connection.execute(sa.text("ALTER TABLE users ALTER display_name TYPE varchar"))
+
+
+def test_an_error_is_the_one_that_sqlalchemy_raises(database):
+    """Whoever handles the database's errors needs to know one kind of them."""
+    query = Query(sa.select(sa.func.nothing_of_the_kind(GIVEN)))
+    with database.read() as connection, pytest.raises(DBAPIError) as caught:
+        query.scalar(connection, {"given": 1})
+    assert isinstance(caught.value.orig, psycopg2.Error) == (database.engine.dialect.name == "postgresql")
