@@ -5,10 +5,10 @@ here, and through which of its interfaces, docs/decisions/0016 says.
 """
 
 import re
-from asyncio import TimerHandle
+from asyncio import AbstractEventLoop, TimerHandle, Transport
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Any
+from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -38,6 +38,36 @@ class Phase(Enum):
     BODY = auto()
 
 
+class Corked:
+    """A transport that sends in one piece what is written in one go: uvicorn writes a reply's head and body apart, and
+    each piece costs a system call here, a packet on the way, and whoever waits for it another awakening.
+    """
+
+    def __init__(self, transport: Any, loop: AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._written: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        self._written.append(data)
+        if len(data) >= LEAST_TAKEN:  # of a stream: whoever writes on is to hear when the client takes no more
+            self._send()
+        elif len(self._written) == 1:
+            self._loop.call_soon(self._send)
+
+    def _send(self) -> None:
+        if self._written:
+            self._transport.write(b"".join(self._written))
+            self._written.clear()
+
+    def close(self) -> None:
+        self._send()
+        self._transport.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
 class BoundedHttp(HttpToolsProtocol):
     """One connection: an `asyncio.Protocol`, and the callbacks of an `httptools.HttpRequestParser`.
 
@@ -59,7 +89,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._watching: TimerHandle
 
     def connection_made(self, transport: Any) -> None:
-        super().connection_made(transport)
+        super().connection_made(cast(Transport, Corked(transport, self.loop)))
         self._arriving_since = self._taken_at = self.loop.time()
         self._watch_on()
 

@@ -22,6 +22,9 @@ class LiveServer:
 
     `folder` takes its log, `server.log`, and its temporary files. The database must be migrated. The block begins once
     all workers serve.
+
+    It stays in our session: Linux shares the cores among sessions first, and only then within each by priority. In one
+    of its own, what has a low priority there would still come as often as the clients here.
     """
 
     def __init__(self, database_url: str, folder: Path, **environment: str) -> None:
@@ -57,7 +60,7 @@ class LiveServer:
                 env=self._environment,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,
+                process_group=0,
             )
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline and self.process.poll() is None:

@@ -147,16 +147,32 @@ def test_what_is_no_password_is_refused_unhashed(client, chosen, hashed, kind):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a priority for each thread")
 @pytest.mark.parametrize("already", [0, 15])
-def test_hashing_gives_way_also_where_all_the_service_does(already):
-    """Started with `nice`, it takes no priority back: without privileges that fails, and with it every login."""
+def test_hashing_gives_way_also_where_all_the_service_does(monkeypatch, already):
+    """A hash gives way most, and less when that takes too long, as do those after it until it is done.
+
+    Neither takes back what `nice` has given. Without privileges that would fail, and with it every login.
+    """
+    found, freed = [], threading.Event()
+    hasher, hashpw = PasswordHasher(rounds=4, workers=1), bcrypt.hashpw
+    hasher.hash_blocking(PASSWORD)  # passlib tries bcrypt out when it is used first
 
     def niceness():
         return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
 
+    def hash_slowly_at_first(password, salt):
+        found.append(niceness())
+        if len(found) == 1:
+            freed.wait(30)
+        return hashpw(password, salt)
+
     def hash_in_a_nice_thread():  # threads have the niceness of the one that makes them
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), max(already, niceness()))
-        return niceness(), asyncio.run(PasswordHasher(rounds=4, workers=1).run(niceness))
+        hasher = PasswordHasher(rounds=4, workers=1)
+        return niceness(), [asyncio.run(hasher.hash(PASSWORD)) for _ in range(2)]
 
+    monkeypatch.setattr(bcrypt, "hashpw", hash_slowly_at_first)
     with ThreadPoolExecutor(1) as pool:
-        own, hashing = pool.submit(hash_in_a_nice_thread).result()
-    assert hashing == min(own + 10, 19)
+        own, hashes = pool.submit(hash_in_a_nice_thread).result()
+    freed.set()
+    assert found == [19, min(own + 10, 19), min(own + 10, 19)]
+    assert all(hasher.verify_blocking(PASSWORD, each) == (True, None) for each in hashes)

@@ -253,6 +253,15 @@ def test_requests_sent_ahead_are_answered_in_order(patient):
     assert json.loads(found[1].body) == {"status": "ok"}
 
 
+def test_a_reply_comes_in_one_piece(patient):
+    """Head and body are sent together: in two pieces they would be two packets, and wake the client twice."""
+    with connected(patient) as connection:
+        for _ in range(50):
+            connection.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            head, _, body = connection.recv(65536).partition(b"\r\n\r\n")
+            assert body, head
+
+
 def test_a_body_may_be_asked_for(patient):
     """`Expect: 100-continue` is answered where the body is read, and with the refusal alone where it is too large."""
     with connected(patient) as connection:

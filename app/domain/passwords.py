@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from typing import ParamSpec, TypeVar
 
@@ -15,7 +16,8 @@ from passlib.context import CryptContext
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_NICER = 10  # than the other threads
+# What Linux gives a thread of a core that the others fill: a tenth where it is nicer by 10, and a seventieth at 19.
+_NICER = 10
 _NICEST = 19
 
 
@@ -23,7 +25,8 @@ class PasswordHasher:
     """bcrypt over SHA-256 (no 72-byte limit), each hash about 0.2 s of one core at 12 rounds.
 
     At most `workers` run at once, in threads of their own that give way to all others: a rush of logins must take
-    neither the threads nor the cores that serve everything else. The others wait for `limiter`.
+    neither the threads nor the cores that serve everything else. The others wait for `limiter`. A hash makes do with
+    what is left over of the cores, and is done once more with a tenth of one when that was less (docs/decisions/0018).
     """
 
     def __init__(self, *, rounds: int, workers: int) -> None:
@@ -36,7 +39,10 @@ class PasswordHasher:
         # Of no known password, and as costly as the hashes made here. Made in advance: nobody's first login may take
         # longer than that of somebody.
         self._nobodys = f"$bcrypt-sha256$v=2,t=2b,r={rounds}$x3kUlT1yytkiOhrELTNa5e$eBouHdoxgCVVQ2wZC76b0ysQqbZ3hyO"
-        self._threads = ThreadPoolExecutor(workers, "password", initializer=_give_way)
+        self._threads = ThreadPoolExecutor(workers, "password", _give_way, (_NICER,))
+        self._nicest = ThreadPoolExecutor(workers, "nicest password", _give_way, (_NICEST,))
+        self._left_over = threading.Semaphore(workers)
+        self._patience = 2.0 ** max(1, rounds - 11)  # seconds; as long as a hash takes with that tenth
         self.limiter = anyio.CapacityLimiter(workers)
 
     async def hash(self, password: str) -> str:
@@ -49,21 +55,38 @@ class PasswordHasher:
 
     def hash_blocking(self, password: str) -> str:
         """As `hash`, where no event loop runs."""
-        return str(self._context.hash(password))
+        return str(self._gently(self._context.hash, password))
 
     def verify_blocking(self, password: str, password_hash: str | None) -> tuple[bool, str | None]:
         """Whether the password fits, and a new hash to store when the old one's scheme or cost is outdated.
 
         Without a hash (no such account, or none set) it takes as long and says no.
         """
-        fits, replacement = self._context.verify_and_update(password, password_hash or self._nobodys)
+        fits, replacement = self._gently(self._context.verify_and_update, password, password_hash or self._nobodys)
         return bool(fits) and password_hash is not None, replacement
 
+    def _gently(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call what hashes in a thread that gives way most; here, when that takes too long.
 
-def _give_way() -> None:
+        What has begun there cannot be stopped, and goes on with next to nothing: while it does, nothing is left over.
+        """
+
+        def leisurely() -> T:
+            try:
+                return function(*args, **kwargs)
+            finally:
+                self._left_over.release()
+
+        if self._left_over.acquire(blocking=False):
+            with suppress(TimeoutError):
+                return self._nicest.submit(leisurely).result(self._patience)
+        return function(*args, **kwargs)
+
+
+def _give_way(by: int) -> None:
     """Lower the priority of this thread; only Linux has one for each."""
     if sys.platform == "linux":
         thread = threading.get_native_id()
         # Of a process that gives way itself, a thread must not ask for less: that is refused, and no login succeeds.
-        niceness = min(os.getpriority(os.PRIO_PROCESS, thread) + _NICER, _NICEST)
+        niceness = min(os.getpriority(os.PRIO_PROCESS, thread) + by, _NICEST)
         os.setpriority(os.PRIO_PROCESS, thread, niceness)
