@@ -109,11 +109,19 @@ def _december():
         yield
 
 
+def browser(app, session_client):
+    """A browser without a session. It shares the event loop in which the application runs: started in a second one as
+    well, that would wait there for what it holds here.
+    """
+    client = TestClient(app, follow_redirects=False)
+    client.portal = session_client.portal
+    return client
+
+
 @pytest.fixture
-def portal(app, database):  # noqa: ARG001 - empties it
-    """A browser without a session, over an empty database."""
-    with TestClient(app, follow_redirects=False) as client:
-        yield client
+def portal(app, session_client, database):  # noqa: ARG001 - empties it
+    """A browser, over an empty database."""
+    return browser(app, session_client)
 
 
 def administrator(steps, database, email="ada@example.com"):
@@ -344,12 +352,12 @@ def nothing_changed(admin, database):
     assert admin.get("/portal/adoption").status_code == 200
 
 
-def test_forms_without_their_token_do_nothing(admin, database, app):
+def test_forms_without_their_token_do_nothing(admin, database, app, session_client):
     """A missing, a made-up and another session's token are refused; nothing changes."""
     assert act(admin, "/portal/brownouts", **WINDOW).status_code == 303
-    with TestClient(app, follow_redirects=False) as other:
-        sign_in(other)
-        foreign = form_token(other)
+    other = browser(app, session_client)
+    sign_in(other)
+    foreign = form_token(other)
     for path in FORMS:
         for token in (None, "", "0" * 64, "ä", foreign):
             fields = WINDOW if token is None else {**WINDOW, "form_token": token}
