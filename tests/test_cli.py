@@ -26,7 +26,7 @@ from tests.test_migrations import ROOT, new_database
 pytestmark = pytest.mark.usefixtures("scratch")
 
 HEAD = migrations.head()
-PREVIOUS = f"{int(HEAD) - 1:04}"
+PREVIOUS = f"{int(HEAD or 0) - 1:04}"
 COMMANDS = {
     ("serve",): "Serve every version over HTTP",
     ("import",): "Take in a dump",
