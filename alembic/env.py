@@ -6,10 +6,14 @@ from app.adoption import models
 from app.db import Database
 from app.settings import Settings
 
+# Of PostgreSQL alone, and of an expression, which Alembic cannot compare.
+SEARCH_INDEX = "ix_posts_title_trigrams"
+
 
 def run(connection):
     context.configure(
         connection=connection,
+        include_name=lambda name, _kind, _parents: name != SEARCH_INDEX,
         target_metadata=models.Base.metadata,
         render_as_batch=True,  # SQLite cannot ALTER: Alembic copies the table instead
         compare_type=True,

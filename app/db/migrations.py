@@ -3,11 +3,13 @@
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from alembic import command, op
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy import TextClause
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import OperationalError
 
@@ -57,20 +59,21 @@ def upgrade(database: Database, revision: str = "head") -> None:
             time.sleep(_PAUSE_SECONDS)
 
 
-def create_index_concurrently(name: str, table: str, columns: Sequence[str]) -> None:
+def create_index_concurrently(name: str, table: str, columns: Sequence[str | TextClause], **options: Any) -> None:
     """For a revision: make an index of a table that is in use, while others go on writing to it.
 
+    `options` are those of `op.create_index`.
     PostgreSQL does so outside of a transaction, so what the revision did before is committed: let it do nothing else.
     """
     context = op.get_context()
     if context.dialect.name != "postgresql":
-        op.create_index(name, table, columns)
+        op.create_index(name, table, columns, **options)
         return
     with context.autocommit_block():
         # It waits for transactions to end, however long they take, and nobody waits behind it.
         op.execute("SET lock_timeout = 0")
         op.drop_index(name, table, postgresql_concurrently=True, if_exists=True)  # what a failed attempt left, invalid
-        op.create_index(name, table, columns, postgresql_concurrently=True, if_not_exists=True)
+        op.create_index(name, table, columns, postgresql_concurrently=True, if_not_exists=True, **options)
         op.execute(f"SET lock_timeout = {MIGRATION_LOCK_MILLISECONDS}")  # whatever the next revision alters
 
 

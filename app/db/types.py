@@ -50,6 +50,42 @@ def _contains(element: Any, compiler: SQLCompiler, **kw: Any) -> str:
     return f"({function}({compiler.process(element.clauses, **kw)}) > 0)"
 
 
+# What PostgreSQL's search index is of: all that a text has of three characters in a row, split off from three starts.
+# The extension pg_trgm has that ready, but needs an administrator, and leaves out what is no letter or digit. To take a
+# text apart takes as long as it is, at every change of its row, a vote too: a long one is rare, and is looked through.
+_TRIGRAMS = r"""CASE WHEN length({0}) > 1000 THEN ARRAY['long'] ELSE string_to_array(
+    regexp_replace({0}, '(...)', '\1' || chr(1), 'g')
+    || chr(1) || regexp_replace(substr({0}, 2), '(...)', '\1' || chr(1), 'g')
+    || chr(1) || regexp_replace(substr({0}, 3), '(...)', '\1' || chr(1), 'g'), chr(1)) END"""
+_ENOUGH = 100  # characters of what is looked for
+
+
+def trigrams(text: str) -> list[str]:
+    """What the search index knows a text by; nothing for a text that is too short."""
+    found = {text[start : start + 3] for start in range(min(len(text), _ENOUGH) - 2)}
+    return sorted(trigram for trigram in found if "\x01" not in trigram)
+
+
+class may_contain(FunctionElement[bool]):  # noqa: N801
+    """may_contain(haystack, trigrams): whether the search index does not rule out that all are in the text.
+
+    Where there is no such index (SQLite), nothing is ruled out.
+    """
+
+    type = Boolean()
+    inherit_cache = True
+    name = "may_contain"
+
+
+@compiles(may_contain)
+def _may_contain(element: Any, compiler: SQLCompiler, **kw: Any) -> str:
+    if compiler.dialect.name != "postgresql":
+        return "TRUE"
+    haystack, wanted = (compiler.process(clause, **kw) for clause in element.clauses)
+    indexed = _TRIGRAMS.format(haystack)
+    return f"({indexed} @> {wanted} OR {indexed} @> ARRAY['long'])"
+
+
 class joined(FunctionElement[str]):  # noqa: N801 - likewise
     """joined(text): the aggregate of all texts, in the order of the rows, with commas between them."""
 

@@ -4,17 +4,21 @@ A domain function returns a `Listing`; a version reads it by `slice` (offset) or
 built once for each shape and reused with other values, because building costs more than running them.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
-from sqlalchemy import ColumnElement, Select, bindparam, tuple_
+from sqlalchemy import ARRAY, ColumnElement, FromClause, Select, Text, bindparam, select, tuple_
 from sqlalchemy.engine import Connection
 
 from app.db import Query
+from app.db.types import contains, may_contain
 
 T = TypeVar("T")
+
+# How many rows a search looks through before it asks the index: some milliseconds' worth, and more for a large page.
+_NEAR, _NEAR_AN_ITEM, _NEAR_AT_MOST = 5000, 50, 100_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +30,15 @@ class Order(Generic[T]):
     descending: bool = False
 
 
+class _Way(NamedTuple):
+    """How a page is read: what else its statement depends on."""
+
+    descending: bool
+    positioned: bool
+    skipping: bool
+    by_index: bool = False
+
+
 @dataclass(frozen=True)
 class Listing(Generic[T]):
     """A filtered, totally ordered query that nobody has run yet."""
@@ -35,49 +48,79 @@ class Listing(Generic[T]):
     order: Order[T]
     item: Callable[[Any], T]  # makes an item of a row
     keys: Select[Any] | None = None  # the order's last column of the same rows, when it takes fewer tables to tell it
+    searched: ColumnElement[str] | None = None  # a column to hold the value `text`, too, which `trigrams` is made of
 
     def slice(self, connection: Connection, *, offset: int, limit: int) -> list[T]:
-        """At most `limit` items after skipping `offset`. One query."""
-        if not offset:
-            return self.seek(connection, position=None, backward=False, limit=limit)[0]
-        query = _sliced(self.statement, self.keys, self.order)
-        rows = query.rows(connection, {**self.values, "slice_offset": offset, "slice_limit": limit})
-        return [self.item(row) for row in rows]
+        """At most `limit` items after skipping `offset`."""
+        way = _Way(self.order.descending, positioned=False, skipping=offset > 0)
+        return self._read(connection, way, {"offset": offset, "limit": limit})
 
     def seek(
         self, connection: Connection, *, position: tuple[Any, ...] | None, backward: bool, limit: int
     ) -> tuple[list[T], bool]:
         """The `limit` items that follow `position`, or precede it when `backward`, in the listing's order.
 
-        Without a position it starts at that end of the list. Also says whether more lie beyond. One query.
+        Without a position it starts at that end of the list. Also says whether more lie beyond.
         """
+        way = _Way(self.order.descending != backward, positioned=position is not None, skipping=False)
         bounds = {f"seek_{index}": value for index, value in enumerate(position or ())}
-        query = _sought(self.statement, self.order, backward, position is not None)
-        rows = query.rows(connection, {**self.values, **bounds, "seek_limit": limit + 1})
-        items = [self.item(row) for row in rows[:limit]]
-        return (items[::-1] if backward else items), len(rows) > limit
+        items = self._read(connection, way, {**bounds, "offset": 0, "limit": limit + 1})
+        return (items[:limit][::-1] if backward else items[:limit]), len(items) > limit
+
+    def _read(self, connection: Connection, way: _Way, page: Mapping[str, Any]) -> list[T]:
+        """One query; for a search that does not fill its page from the nearest rows, a second one."""
+        near = min(_NEAR + _NEAR_AN_ITEM * (page["offset"] + page["limit"]), _NEAR_AT_MOST)
+        values = {**self.values, **page, "near": near}
+        rows = _built(self.statement, self.keys, self.searched, self.order, way).rows(connection, values)
+        if self.searched is not None and len(rows) < page["limit"]:
+            way = way._replace(by_index=True)
+            rows = _built(self.statement, self.keys, self.searched, self.order, way).rows(connection, values)
+        return [self.item(row) for row in rows]
 
 
 @lru_cache(maxsize=512)
-def _sliced(statement: Select[Any], keys: Select[Any] | None, order: Order[Any]) -> Query:
-    directed = _directed(order, order.descending)
-    page = (statement if keys is None else keys).order_by(*directed)
-    page = page.limit(bindparam("slice_limit")).offset(bindparam("slice_offset"))
-    if keys is None:
-        return Query(page)
-    # The page's keys first, from an index if there is one: of the rows that are passed over nothing else is read.
-    return Query(statement.where(order.columns[-1].in_(page.correlate(None))).order_by(*directed))
-
-
-@lru_cache(maxsize=512)
-def _sought(statement: Select[Any], order: Order[Any], backward: bool, positioned: bool) -> Query:
-    descending = order.descending != backward
-    if positioned:
+def _built(
+    statement: Select[Any],
+    keys: Select[Any] | None,
+    searched: ColumnElement[str] | None,
+    order: Order[Any],
+    way: _Way,
+) -> Query:
+    if way.positioned:
         here = tuple_(*order.columns)
         bound = tuple_(*(bindparam(f"seek_{i}", type_=column.type) for i, column in enumerate(order.columns)))
-        statement = statement.where(here < bound if descending else here > bound)
-    return Query(statement.order_by(*_directed(order, descending)).limit(bindparam("seek_limit")))
+        beyond = here < bound if way.descending else here > bound
+        statement, keys = statement.where(beyond), keys if keys is None else keys.where(beyond)
+    if keys is None or not (way.skipping or searched is not None):
+        return Query(_page(statement, order.columns, way))
+    # The page's keys first, from an index if there is one: of the rows that are passed over nothing else is read.
+    keys = keys.correlate(None)
+    found = _page(keys, order.columns, way) if searched is None else _search(keys, searched, order, way)
+    return Query(statement.where(order.columns[-1].in_(found)).order_by(*_directed(order.columns, way)))
 
 
-def _directed(order: Order[Any], descending: bool) -> list[ColumnElement[Any]]:
-    return [column.desc() if descending else column.asc() for column in order.columns]
+def _search(keys: Select[Any], searched: ColumnElement[str], order: Order[Any], way: _Way) -> Select[Any]:
+    """The keys of the page whose rows hold the text: among the nearest rows, or among all by the index.
+
+    Who looks through the rows in order soon fills a page with a common text, and a rare one is found by the index. No
+    plan does well at both, and the planner cannot know which it is: so the nearest are looked through first.
+    """
+    text = bindparam("text", type_=searched.type)
+    rows = keys.with_only_columns(*order.columns, searched)
+    among: FromClause
+    if way.by_index:  # materialized, or the planner might go by the order's index all the same
+        indexed = may_contain(searched, bindparam("trigrams", type_=ARRAY(Text)))
+        among = rows.where(contains(searched, text), indexed).cte("indexed").prefix_with("MATERIALIZED")
+    else:
+        among = rows.order_by(*_directed(order.columns, way)).limit(bindparam("near")).subquery("nearest")
+    *columns, column = among.c
+    return _page(select(columns[-1]).where(contains(column, text)), columns, way)
+
+
+def _page(statement: Select[Any], columns: Sequence[ColumnElement[Any]], way: _Way) -> Select[Any]:
+    statement = statement.order_by(*_directed(columns, way)).limit(bindparam("limit"))
+    return statement.offset(bindparam("offset")) if way.skipping else statement
+
+
+def _directed(columns: Sequence[ColumnElement[Any]], way: _Way) -> list[ColumnElement[Any]]:
+    return [column.desc() if way.descending else column.asc() for column in columns]

@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.orm import Session
 
 from app.db import Query
-from app.db.types import contains, joined
+from app.db.types import contains, joined, trigrams
 from app.domain import errors
 from app.domain.clock import now
 from app.domain.listing import Listing, Order
@@ -156,6 +156,8 @@ def listed(viewer: int | None, wanted: PostFilter, order: Order[PostView]) -> Li
     values: dict[str, Any] = {"viewer": viewer}
     if wanted.text:
         values["text"] = folded(wanted.text)
+        if known_by := trigrams(values["text"]):
+            values["trigrams"] = known_by
     if wanted.author_id is not None:
         values["author_id"] = wanted.author_id
     if wanted.published is not None:
@@ -167,14 +169,15 @@ def listed(viewer: int | None, wanted: PostFilter, order: Order[PostView]) -> Li
     names = list(dict.fromkeys(wanted.tags))
     values.update({f"tag_{index}": name for index, name in enumerate(names)})
     statement, ids = _statements(frozenset(values), len(names))
-    return Listing(statement, values, order, PostView._make, ids)
+    searched = posts.c.title_folded if "trigrams" in values else None
+    return Listing(statement, values, order, PostView._make, ids, searched)
 
 
 @lru_cache(maxsize=512)
 def _statements(given: frozenset[str], tag_count: int) -> tuple[Select[Any], Select[Any]]:
     """The query for a set of filters, and that for the ids alone, built once: values are bound when they run."""
     filters: list[ColumnElement[bool]] = []
-    if "text" in given:
+    if "text" in given and "trigrams" not in given:
         filters.append(contains(posts.c.title_folded, bindparam("text", type_=posts.c.title_folded.type)))
     if "author_id" in given:
         filters.append(posts.c.owner_id == bindparam("author_id"))
