@@ -56,6 +56,13 @@ def test_a_migration_that_changes_a_type_breaks_no_read_and_no_write(client, ste
         database.engine.dispose()  # no later test finds stale plans where it does not try again
 
 
+def test_a_statement_may_have_values_of_its_own(database):
+    """What is written into the statement needs not be given, be it nothing at all."""
+    own = sa.select(sa.cast(sa.literal(3), sa.Integer) + GIVEN, sa.cast(sa.bindparam("none", None), sa.Integer))
+    with database.read() as connection:
+        assert tuple(Query(own).first(connection, {"given": 4})) == (7, None)
+
+
 def test_an_error_is_the_one_that_sqlalchemy_raises(database):
     """Whoever handles the database's errors needs to know one kind of them."""
     query = Query(sa.select(sa.func.nothing_of_the_kind(GIVEN)))

@@ -96,7 +96,7 @@ class Query:
         """What runs it, the names of its values in their order, and those values that the statement itself has."""
         names = self._compiled.positiontup or []
         given = f" ({', '.join(['%s'] * len(names))})" if names else ""
-        constants = {name: value for name, value in self._compiled.params.items() if value is not None}
+        constants = {name: bind.value for name, bind in self._compiled.binds.items() if not bind.required}
         return f"EXECUTE {self._name}{given}", names, constants
 
 
