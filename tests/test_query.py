@@ -60,7 +60,15 @@ def test_a_statement_may_have_values_of_its_own(database):
     """What is written into the statement needs not be given, be it nothing at all."""
     own = sa.select(sa.cast(sa.literal(3), sa.Integer) + GIVEN, sa.cast(sa.bindparam("none", None), sa.Integer))
     with database.read() as connection:
-        assert tuple(Query(own).first(connection, {"given": 4})) == (7, None)
+        assert [tuple(row) for row in Query(own).rows(connection, {"given": 4})] == [(7, None)]
+
+
+def test_what_the_driver_gives_otherwise_is_refused(database):
+    """Bytes, which the driver gives as a view of memory, are not taken for what SQLAlchemy makes of them."""
+    query = Query(sa.select(sa.cast(GIVEN, sa.Text).cast(sa.LargeBinary)))
+    if database.engine.dialect.name == "postgresql":
+        with database.read() as connection, pytest.raises(TypeError, match="through SQLAlchemy"):
+            query.scalar(connection, {"given": 1})
 
 
 def test_an_error_is_the_one_that_sqlalchemy_raises(database):

@@ -8,6 +8,7 @@ from typing import Any
 import psycopg2
 from sqlalchemy import Executable
 from sqlalchemy.dialects.postgresql.base import PGDialect
+from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 from sqlalchemy.engine import Connection, Dialect
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -17,8 +18,9 @@ MOST_PREPARED = 100  # by one connection; filters can be combined in more ways t
 _STALE_PLAN = "0A000"  # "cached plan must not change result type": a migration has changed a column's type
 
 _numbers = count()
-_dialect: Callable[..., Dialect] = PGDialect  # which has no types
-_DOLLARS = _dialect(paramstyle="numeric_dollar")  # as PREPARE has it
+_with_dollars: Callable[..., Dialect] = PGDialect  # their own signatures have no types
+_with_driver: Callable[..., Dialect] = PGDialect_psycopg2
+_DOLLARS, _DRIVER = _with_dollars(paramstyle="numeric_dollar"), _with_driver()  # as PREPARE has it; as rows come
 
 
 class Query:
@@ -87,6 +89,9 @@ class Query:
     @cached_property
     def _compiled(self) -> SQLCompiler:
         assert isinstance(self.statement, ClauseElement)
+        for column in getattr(self.statement, "exported_columns", ()):
+            if column.type.dialect_impl(_DRIVER).result_processor(_DRIVER, None) is not None:
+                raise TypeError(f"{column} is not read as the driver gives it: run the statement through SQLAlchemy")
         compiled = self.statement.compile(dialect=_DOLLARS)
         assert isinstance(compiled, SQLCompiler)
         return compiled

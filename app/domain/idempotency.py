@@ -27,7 +27,7 @@ from app.domain.models import idempotency_keys as keys
 
 KEPT = timedelta(hours=24)
 
-_REPLY = Query(select(keys.c.reply).where(keys.c.id == bindparam("key_id"), keys.c.expires_at > bindparam("moment")))
+_REPLY = select(keys.c.reply).where(keys.c.id == bindparam("key_id"), keys.c.expires_at > bindparam("moment"))
 _KEEP = Query(update(keys).where(keys.c.id == bindparam("key_id")).values(reply=bindparam("sealed")))
 _CLEAR = clearing(keys)
 
@@ -61,7 +61,7 @@ class KeyedRequest:
     def stored(self, connection: Connection, account: int | None) -> bytes | None:
         """The reply to the request when it was done before. DomainError MISUSED when another one had the key."""
         values = {"key_id": self._id(account), "moment": now()}
-        sealed = _REPLY.scalar(connection, values)
+        sealed = connection.execute(_REPLY, values).scalar()
         if sealed is None:
             return None
         try:
