@@ -20,9 +20,6 @@ def _without_values(_logger: Any, _method: str, event: EventDict) -> EventDict:
     return event
 
 
-_processors: list[Processor] = []  # one list for good: a logger keeps that with which it was first used
-
-
 class _StandardError:
     """A logger that writes what structlog has made of an event. What cannot be written is lost: where standard error is
     full or closed, the service is served all the same.
@@ -32,6 +29,8 @@ class _StandardError:
         self.name = name
 
     def msg(self, line: str) -> None:
+        if sys.stderr is None:  # it was closed before the process began
+            return
         with suppress(OSError, ValueError):
             sys.stderr.write(f"{line}\n")
             sys.stderr.flush()
@@ -55,12 +54,10 @@ def configure_logging(*, json: bool, level: str) -> None:
         else structlog.dev.ConsoleRenderer(colors=os.isatty(2), exception_formatter=structlog.dev.plain_traceback),
     ]
     # Events do not go through `logging`: its records would double the cost of the line that every request writes.
-    _processors[:] = [*shared, *renderer]
     structlog.configure(
-        processors=_processors,
+        processors=[*shared, *renderer],
         logger_factory=_StandardError,
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler()
     handler.setFormatter(

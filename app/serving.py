@@ -15,6 +15,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from app.versioning import Problem, ProblemType
 from app.versioning.problems import HEADERS_TOO_LARGE, MALFORMED_REQUEST, REQUEST_TIMEOUT, URI_TOO_LONG
 
+MOST_CORKED = 64 * 1024  # bytes; whoever streams more is to hear when the client takes no more
 LEAST_TAKEN = 64 * 1024  # of a reply, within `timeout`, unless less is left
 LAST_CALL_SECONDS = 1.0
 _FIRST_SEGMENT = re.compile(rb"/[A-Za-z0-9]*")
@@ -46,19 +47,19 @@ class Corked:
     def __init__(self, transport: Any, loop: AbstractEventLoop) -> None:
         self._transport = transport
         self._loop = loop
-        self._written: list[bytes] = []
+        self._written = bytearray()
 
     def write(self, data: bytes) -> None:
-        self._written.append(data)
-        if len(data) >= LEAST_TAKEN:  # of a stream: whoever writes on is to hear when the client takes no more
-            self._send()
-        elif len(self._written) == 1:
+        if not self._written:
             self._loop.call_soon(self._send)
+        self._written += data
+        if len(self._written) >= MOST_CORKED:
+            self._send()
 
     def _send(self) -> None:
-        if self._written:
-            self._transport.write(b"".join(self._written))
-            self._written.clear()
+        written, self._written = self._written, bytearray()
+        if written and not self._transport.is_closing():
+            self._transport.write(bytes(written))
 
     def close(self) -> None:
         self._send()

@@ -67,8 +67,8 @@ def test_renaming_a_field_in_the_next_version(tree):
     run(tree, "app.cli", "versions", "new", "v3")
     others, file = sources(tree, "v1", "v2"), tree / "app/api/v3/posts.py"
     before = file.read_text()
-    model, reply = before.partition("class Post(BaseModel):")[::2]
-    renamed = model.replace('"content": "Notes."', '"text": "Notes."') + "class Post(BaseModel):"
+    model, reply = before.partition("class Post(TypedDict):")[::2]
+    renamed = model.replace('"content": "Notes."', '"text": "Notes."') + "class Post(TypedDict):"
     file.write_text(renamed + reply.replace("    content: str", "    text: str").replace("content=post.", "text=post."))
     changed = [line for line in difflib.ndiff(before.splitlines(), file.read_text().splitlines()) if line[0] in "+-"]
     assert 0 < len(changed) <= MOST_LINES

@@ -19,6 +19,7 @@ from app.adoption import clients, ledger
 from app.adoption.bookkeeper import Bookkeeper
 from app.adoption.models import usage, usage_fields
 from app.db import Database
+from app.logs import configure_logging
 from app.versioning.usage import (
     ANONYMOUS,
     OTHERS,
@@ -463,14 +464,21 @@ def test_a_stop_waits_for_the_database_to_come_back():
     assert stored == [[3]]
 
 
-def test_what_a_stop_loses_is_said():
+@pytest.fixture
+def lines():
+    """The lines of the log."""
+    configure_logging(json=False, level="WARNING")
+    with capture_logs() as lines:
+        yield lines
+
+
+def test_what_a_stop_loses_is_said(lines):
     """When every attempt to write the rest fails, the log says how many calls are lost, and the stop goes on."""
 
     def fail(_counts):
         raise OSError
 
-    with capture_logs() as lines:
-        asyncio.run(stopped_after(3, fail))
+    asyncio.run(stopped_after(3, fail))
     assert [(line["log_level"], line["calls"]) for line in lines if line["event"] == "usage lost"] == [("warning", 3)]
 
 
@@ -618,7 +626,7 @@ def test_activity(days, expected):
     assert activity(None if days is None else HOUR - timedelta(days=days), HOUR) == expected
 
 
-def test_drift_is_told_once_an_hour(database, database_url):
+def test_drift_is_told_once_an_hour(database, database_url, lines):
     """A client pinned to one version that calls another is warned of, once an hour for each version, and counted."""
     with database.write() as session:
         clients.register(session, "billing", name="Billing", contact="b@example.com", pinned_version="v1")
@@ -629,16 +637,17 @@ def test_drift_is_told_once_an_hour(database, database_url):
     start = datetime.now(UTC)
     told = []
     for minutes in (0, 59, 61):
-        with time_machine.travel(start + timedelta(minutes=minutes), tick=False), capture_logs() as lines:
+        with time_machine.travel(start + timedelta(minutes=minutes), tick=False):
             uses = {use(HOUR): 1, use(HOUR, version="v2"): 5, use(HOUR, version="v3"): 1}
             worker.store(Counts({**uses, **{use(HOUR, other, version="v2"): 1 for other in unregistered}}, {}))
         told.append([(line["pinned"], line["called"], line["operation"]) for line in lines])
+        lines.clear()
     drift = [("v1", "v2", "GET /posts"), ("v1", "v3", "GET /posts")]
     assert told == [drift, [], drift]
     assert drifts == 3 * [("billing", "v1", "v2", 5), ("billing", "v1", "v3", 1)]
 
 
-def test_an_alert_that_fails_stores_nothing_twice(database, database_url):
+def test_an_alert_that_fails_stores_nothing_twice(database, database_url, lines):
     """What is stored stays stored when telling of drift fails: it is logged, and the other alerts are still told."""
     with database.write() as session:
         clients.register(session, "billing", name="Billing", contact="b@example.com", pinned_version="v1")
@@ -652,8 +661,7 @@ def test_an_alert_that_fails_stores_nothing_twice(database, database_url):
     gathered = Ledger(OPERATIONS, keeper(database_url, on_drift=stumble).store)
     for version in ("v2", "v3"):
         gathered.note(call(BILLING)._replace(version=version))
-    with capture_logs() as lines:
-        assert [asyncio.run(gathered.flush()) for _ in range(2)] == [True, True]
+    assert [asyncio.run(gathered.flush()) for _ in range(2)] == [True, True]
     assert [row["calls"] for row in rows(database)] == [1, 1]
     assert told == ["v2", "v3"]
     assert "client drift not told" in [line["event"] for line in lines]

@@ -90,7 +90,7 @@ def client_of_token(request: Request) -> str | None:
 
 def _claims_sent(request: Request) -> Claims | None:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    return _verified(request, token) if scheme.lower() == "bearer" else None
+    return _verified(request, token.strip()) if scheme.lower() == "bearer" else None  # any number of spaces: RFC 9110
 
 
 def _verified(request: Request, token: str) -> Claims | None:

@@ -1,6 +1,7 @@
 """Statements that requests run again and again: built once, and planned once a connection."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from functools import cached_property
 from itertools import count
 from typing import Any
@@ -14,8 +15,10 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import ClauseElement
 
-MOST_PREPARED = 100  # by one connection; filters can be combined in more ways than a server should keep plans of
-_STALE_PLAN = "0A000"  # "cached plan must not change result type": a migration has changed a column's type
+MOST_PREPARED = 64  # by one connection; filters can be combined in more ways than a server should keep plans of
+# "cached plan must not change result type": a migration has changed a column's type. And where what is prepared is not
+# what was thought: "does not exist", after somebody's DEALLOCATE ALL, and "already exists".
+_STALE = ("0A000", "26000", "42P05")
 
 _numbers = count()
 _with_dollars: Callable[..., Dialect] = PGDialect  # their own signatures have no types
@@ -42,13 +45,12 @@ class Query:
         if connection.dialect.name != "postgresql":
             result = connection.execute(self.statement, values)
             return result.all() if result.returns_rows else ()
-        cursor = connection.connection.cursor()
+        asked = connection.connection
         try:
-            return self._executed(connection, cursor, values)
+            with closing(asked.cursor()) as cursor:
+                return self._executed(connection, cursor, values)
         except psycopg2.Error as error:
-            raise _translated(error, connection, cursor) from error
-        finally:
-            cursor.close()
+            raise _translated(error, connection, asked) from error
 
     def first(self, connection: Connection, values: Mapping[str, Any]) -> Sequence[Any] | None:
         """Run it; gives the first row, None without one."""
@@ -61,23 +63,25 @@ class Query:
         return None if row is None else row[0]
 
     def _executed(self, connection: Connection, cursor: Any, values: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
-        prepared: dict[str, None] = connection.info.setdefault("prepared", {})  # the oldest first
+        prepared: dict[str, None] = connection.info.setdefault("prepared", {})  # what was used longest ago first
         text, names, constants = self._execution
         given = {**constants, **values}
-        self._prepare(prepared, cursor)
+        arguments = [given[name] for name in names]
         try:
-            cursor.execute(text, [given[name] for name in names])
-        except psycopg2.errors.FeatureNotSupported:
-            if not cursor.connection.autocommit:
-                raise  # the transaction is lost: `retried` runs it again, on another connection
+            self._prepare(prepared, cursor)
+            cursor.execute(text, arguments)
+        except psycopg2.Error as error:
+            if error.pgcode not in _STALE or not cursor.connection.autocommit:
+                raise  # in a transaction, which is lost: `retried` runs it again, on another connection
             cursor.execute("DEALLOCATE ALL")
             prepared.clear()
             self._prepare(prepared, cursor)
-            cursor.execute(text, [given[name] for name in names])
+            cursor.execute(text, arguments)
         return cursor.fetchall() if cursor.description else ()
 
     def _prepare(self, prepared: dict[str, None], cursor: Any) -> None:
         if self._name in prepared:
+            prepared[self._name] = prepared.pop(self._name)
             return
         if len(prepared) >= MOST_PREPARED:
             oldest = next(iter(prepared))
@@ -105,11 +109,15 @@ class Query:
         return f"EXECUTE {self._name}{given}", names, constants
 
 
-def _translated(error: psycopg2.Error, connection: Connection, cursor: Any) -> BaseException:
-    """The error as SQLAlchemy raises it; a connection that is broken, or has stale plans, leaves the pool."""
-    lost = error.pgcode == _STALE_PLAN or connection.dialect.is_disconnect(error, connection.connection, cursor)
+def _translated(error: psycopg2.Error, connection: Connection, asked: Any) -> BaseException:
+    """The error as SQLAlchemy raises it.
+
+    When the connection is broken, or its plans are stale, so are those that lie in the pool: they are given up with it.
+    """
+    lost = error.pgcode in _STALE or connection.dialect.is_disconnect(error, asked, None)
     if lost:
         connection.invalidate(error)
+        connection.engine.dispose()
     translated: BaseException = DBAPIError.instance(
         None, None, error, psycopg2.Error, hide_parameters=True, connection_invalidated=lost, dialect=connection.dialect
     )

@@ -5,9 +5,10 @@ import os
 import sys
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
+from threading import Thread
 from typing import ParamSpec, TypeVar
 
 import anyio
@@ -24,9 +25,10 @@ _NICEST = 19
 class PasswordHasher:
     """bcrypt over SHA-256 (no 72-byte limit), each hash about 0.2 s of one core at 12 rounds.
 
-    At most `workers` run at once, in threads of their own that give way to all others: a rush of logins must take
-    neither the threads nor the cores that serve everything else. The others wait for `limiter`. A hash makes do with
-    what is left over of the cores, and is done once more with a tenth of one when that was less (docs/decisions/0018).
+    At most `workers` run at once, beside as many that were given up, in threads that give way to all others: a rush of
+    logins must take neither the threads nor the cores that serve everything else. The others wait for `limiter`. A hash
+    makes do with what is left over of the cores, and is done once more with a tenth of one when that was less
+    (docs/decisions/0018).
     """
 
     def __init__(self, *, rounds: int, workers: int) -> None:
@@ -40,7 +42,6 @@ class PasswordHasher:
         # longer than that of somebody.
         self._nobodys = f"$bcrypt-sha256$v=2,t=2b,r={rounds}$x3kUlT1yytkiOhrELTNa5e$eBouHdoxgCVVQ2wZC76b0ysQqbZ3hyO"
         self._threads = ThreadPoolExecutor(workers, "password", _give_way, (_NICER,))
-        self._nicest = ThreadPoolExecutor(workers, "nicest password", _give_way, (_NICEST,))
         self._left_over = threading.Semaphore(workers)
         self._patience = 2.0 ** max(1, rounds - 11)  # seconds; as long as a hash takes with that tenth
         self.limiter = anyio.CapacityLimiter(workers)
@@ -68,18 +69,25 @@ class PasswordHasher:
     def _gently(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call what hashes in a thread that gives way most; here, when that takes too long.
 
-        What has begun there cannot be stopped, and goes on with next to nothing: while it does, nothing is left over.
+        What has begun there cannot be stopped, and goes on with next to nothing, but keeps no process from ending.
+        While `workers` of them do, nothing is left over, and who comes next begins here.
         """
+        if not self._left_over.acquire(blocking=False):
+            return function(*args, **kwargs)
+        outcome: Future[T] = Future()
 
-        def leisurely() -> T:
+        def leisurely() -> None:
             try:
-                return function(*args, **kwargs)
+                _give_way(_NICEST)
+                outcome.set_result(function(*args, **kwargs))
+            except Exception as error:  # noqa: BLE001 - who waits hears of it
+                outcome.set_exception(error)
             finally:
                 self._left_over.release()
 
-        if self._left_over.acquire(blocking=False):
-            with suppress(TimeoutError):
-                return self._nicest.submit(leisurely).result(self._patience)
+        Thread(target=leisurely, name="nicest password", daemon=True).start()
+        with suppress(TimeoutError):
+            return outcome.result(self._patience)
         return function(*args, **kwargs)
 
 

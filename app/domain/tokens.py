@@ -27,7 +27,7 @@ _CLAIMS = ("iss", "aud", "sub", "sid", "jti", "iat", "exp")
 _LEEWAY = timedelta(seconds=5)
 _MAXIMUM_ID = 2**63 - 1
 _MAXIMUM_LENGTH = 2048
-_MOST_KNOWN = 4096  # tokens, each some hundred bytes
+_MOST_KNOWN = 4096  # tokens, each some hundred bytes, and 2 KB at most; those that have ended are pushed out
 # The compact form, without the padding that RFC 7515 forbids and libraries let pass.
 _COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 

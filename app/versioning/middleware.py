@@ -61,6 +61,7 @@ class RequestContext:
         self.versions = versions
         self.identify = identify
         self.observers = observers
+        self.log = log.bind()  # once: as it is configured now, it stays
         security = dict(_SECURITY_HEADERS)
         if strict_transport:
             security["Strict-Transport-Security"] = "max-age=31536000"
@@ -68,6 +69,9 @@ class RequestContext:
         # All of it as it will be sent: what every reply has is put together once.
         self.security = raw_headers(security)
         self.announcements = {version.name: raw_headers(lifecycle.announcement(version)) for version in versions}
+        # What is written here is so whatever a route says.
+        names = {name for announced in self.announcements.values() for name, _ in announced}
+        self.written = names | {b"x-request-id", b"server-timing"}
         self.links = {version.name: lifecycle.links(version, docs_enabled=docs_enabled) for version in versions}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -96,7 +100,7 @@ class RequestContext:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = message["headers"]
+                headers = [field for field in message["headers"] if field[0] not in self.written]
                 present = {name for name, _ in headers}
                 message["headers"] = [
                     *(self._announced(version, headers, asked) if version else headers),
@@ -127,7 +131,7 @@ class RequestContext:
                 )
                 for observe in self.observers:
                     observe(call)
-            log.info(
+            self.log.info(
                 "request",
                 method=method,
                 route=state.get("route"),
@@ -295,8 +299,7 @@ def _noting(receive: Receive, body: bytearray) -> Receive:
 
 def version_of(path: str, versions: Sequence[ApiVersion]) -> ApiVersion | None:
     """The version a path belongs to, by its prefix: a path that nothing serves has no route to tell."""
-    segment = path[1:].partition("/")[0]
-    return next((version for version in versions if version.name == segment), None)
+    return next((version for version in versions if version.owns(path)), None)
 
 
 def raw_headers(headers: Mapping[str, str]) -> RawHeaders:

@@ -29,8 +29,8 @@ class ErrorFormat:
 class ApiVersion:
     """Everything that sets one generation of the API apart from the others, its end included.
 
-    `name` is its path prefix and its label everywhere: "v1". `router` holds its routes, without the prefix. What the
-    values may be together, `registry.check` says; it runs when the service starts.
+    `name` is its path prefix and its label everywhere: "v1". `router` holds its routes, without the prefix; a lifespan
+    of its own is not entered. What the values may be together, `registry.check` says; it runs when the service starts.
     """
 
     name: str
@@ -72,7 +72,7 @@ class ApiVersion:
 
     def owns(self, path: str) -> bool:
         """Whether a request path belongs to this version, served or not."""
-        return path == self.prefix or path.startswith(f"{self.prefix}/")
+        return path.split("/", 2)[1:2] == [self.name]
 
     def phase(self, at: datetime) -> Literal["preview", "current", "deprecated", "retired"]:
         """Where in its life the version is at that moment."""

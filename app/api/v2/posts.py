@@ -155,12 +155,12 @@ class PostQuery(PageQuery):
     openapi_extra=TOKEN_IS_OPTIONAL | links(200, next_page=next_page("list_posts")),
 )
 def list_posts(
-    query: Annotated[PostQuery, Query()], caller: CallerIfAny, request: Request, core: Core
+    query: Annotated[PostQuery, Query()], caller: CallerIfAny, request: Request, core: Core, db: Db
 ) -> Reply[PostPage]:
     """Published posts and one's own drafts, filtered, sorted, a page at a time."""
     if query.published is False and caller is None:
         raise errors.unauthenticated()
-    with core.database.read() as connection:
+    with db.read() as connection:
         viewer = sessions.authenticate(connection, caller) if caller else None
         listing = posts.listed(viewer, query.filter(), posts.ORDERS[query.sort])
         data, page, headers = read_page(connection, listing, query, request, core, lambda post: post_of(post, viewer))
