@@ -157,6 +157,12 @@ async def operations(served: Served) -> Mapping[str, Asking]:
         body = _json(title="On Engines", content="Notes. " * 20, tags=tags)
         return lambda _: Exchange("POST", "/v2/posts", status, (author, _JSON, *headers), body)
 
+    def create_once(n: int) -> Exchange:
+        key = ("Idempotency-Key", f"request-{n}")
+        return Exchange(
+            "POST", "/v2/posts", 201, (author, _JSON, key), _json(title="On Engines", content="Notes. " * 20)
+        )
+
     def patch(n: int) -> Exchange:
         merge = ("Content-Type", "application/merge-patch+json")
         return Exchange("PATCH", f"/v2/posts/{posts[0]}", 200, (author, merge), _json(title=f"On Engines, {n}"))
@@ -197,6 +203,7 @@ async def operations(served: Served) -> Mapping[str, Asking]:
         "v2_not_found": get(f"/v2/posts/{2**62}", status=404),
         "v2_invalid": create(tags=["engines", "Not A Tag"], status=422),
         "v2_create": create(tags=["engines"], status=201),
+        "v2_create_once": create_once,
         "v2_patch": patch,
         "v2_vote": vote,
         "v1_vote": vote_v1,

@@ -15,7 +15,7 @@ from tests.conftest import empty
 
 BASELINE = json.loads(cost.BASELINE.read_text())
 WATCH = re.compile(r"FROM (brownouts|api_clients|switches)\b")  # over planned brownouts, which looks at any moment
-WRITES = re.compile(r"v\d_(create|patch|vote|login|invalid)")
+WRITES = re.compile(r"v\d_(create|create_once|patch|vote|login|invalid)")
 MANY_POSTS = """
     INSERT INTO posts (title, title_folded, content, published, owner_id, votes_up, votes_down, created_at, updated_at)
     WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < :number)

@@ -1,17 +1,21 @@
 """What arrives at the socket: requests that are malformed, too large, too slow or ambiguous, over real connections."""
 
+import asyncio
 import json
 import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from email.parser import BytesParser
+from functools import partial
 from http.client import HTTPResponse
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import httpx2
 import pytest
+import uvicorn
 
+from app.serving import BoundedHttp, Bounds
 from tests.server import LiveServer
 from tests.steps import Steps
 from tests.test_migrations import new_database
@@ -260,6 +264,34 @@ def test_a_reply_comes_in_one_piece(patient):
             connection.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
             head, _, body = connection.recv(65536).partition(b"\r\n\r\n")
             assert body, head
+
+
+def test_a_stream_waits_for_its_client():
+    """Who streams to a client that takes nothing is held back after some megabytes, however small its pieces are."""
+    sent, held_back_at = 0, []
+
+    async def stream(_scope, _receive, send):
+        nonlocal sent
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for _ in range(4000):
+            await send({"type": "http.response.body", "body": bytes(50_000), "more_body": True})
+            sent += 50_000
+
+    async def asked_and_left():
+        http: Any = partial(BoundedHttp, Bounds(65536, 20))  # which uvicorn calls, whatever its types say
+        with socket.create_server(("127.0.0.1", 0)) as listening, suppress(asyncio.CancelledError):
+            server = uvicorn.Server(uvicorn.Config(stream, http=http, ws="none", lifespan="off", log_config=None))
+            serving = asyncio.create_task(server.serve([listening]))
+            _, client = await asyncio.open_connection(*listening.getsockname())
+            client.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            await asyncio.sleep(1)
+            held_back_at.append(sent)
+            client.transport.abort()
+            server.should_exit = server.force_exit = True
+            await serving
+
+    asyncio.run(asked_and_left())
+    assert 0 < held_back_at[0] < 40_000_000
 
 
 def test_a_body_may_be_asked_for(patient):

@@ -1,12 +1,14 @@
 """Statements that PostgreSQL plans once a connection: what is planned stays bounded, and goes when it is stale."""
 
-import psycopg2
+from contextlib import ExitStack
+
 import pytest
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from app.db import Query
 from app.db.query import MOST_PREPARED
+from app.domain import users
 
 GIVEN = sa.cast(sa.bindparam("given"), sa.Integer)
 
@@ -42,6 +44,9 @@ def test_a_migration_that_changes_a_type_breaks_no_read_and_no_write(client, ste
     assert client.get(path).json()["display_name"] == "Ada"
     if database.engine.dialect.name == "sqlite":
         return  # which keeps no plans
+    with ExitStack() as stack:
+        for _ in range(12):  # connections that have the plan: more than a write is tried again on
+            users.get(stack.enter_context(database.write()).connection(), author.id)
     with database.engine.begin() as connection:
         connection.execute(sa.text("ALTER TABLE users ALTER display_name TYPE varchar(70)"))
     try:
@@ -54,6 +59,31 @@ def test_a_migration_that_changes_a_type_breaks_no_read_and_no_write(client, ste
         with database.engine.begin() as connection:
             connection.execute(sa.text("ALTER TABLE users ALTER display_name TYPE varchar"))
         database.engine.dispose()  # no later test finds stale plans where it does not try again
+
+
+def test_plans_that_somebody_has_let_go_are_made_anew(database):
+    """An administrator's DEALLOCATE ALL costs nobody a reply."""
+    query = Query(sa.select(GIVEN))
+    if database.engine.dialect.name == "postgresql":
+        with database.read() as connection:
+            assert query.scalar(connection, {"given": 1}) == 1
+            connection.execute(sa.text("DEALLOCATE ALL"))
+            assert query.scalar(connection, {"given": 2}) == 2
+
+
+def test_a_connection_that_broke_is_told_and_replaced(client, steps, database):
+    """The error says that the connection is lost, so that what may be is run again; the next request has another."""
+    path = f"/v2/users/{steps.person().id}"
+    query = Query(sa.select(GIVEN))
+    if database.engine.dialect.name == "sqlite":
+        return  # which has no connection that could break
+    with database.read() as connection, sa.create_engine(database.url).connect() as other:
+        pid = query.scalar(connection, {"given": connection.scalar(sa.text("SELECT pg_backend_pid()"))})
+        other.execute(sa.text("SELECT pg_terminate_backend(:pid)"), {"pid": pid})
+        with pytest.raises(OperationalError) as caught:
+            query.scalar(connection, {"given": 1})
+    assert caught.value.connection_invalidated
+    assert [client.get(path).status_code for _ in range(5)] == [200] * 5
 
 
 def test_a_statement_may_have_values_of_its_own(database):
@@ -74,6 +104,9 @@ def test_what_the_driver_gives_otherwise_is_refused(database):
 def test_an_error_is_the_one_that_sqlalchemy_raises(database):
     """Whoever handles the database's errors needs to know one kind of them."""
     query = Query(sa.select(sa.func.nothing_of_the_kind(GIVEN)))
-    with database.read() as connection, pytest.raises(DBAPIError) as caught:
-        query.scalar(connection, {"given": 1})
-    assert isinstance(caught.value.orig, psycopg2.Error) == (database.engine.dialect.name == "postgresql")
+    expected = ProgrammingError if database.engine.dialect.name == "postgresql" else OperationalError
+    with database.read() as connection:
+        with pytest.raises(expected) as caught:
+            query.scalar(connection, {"given": 1})
+        assert not caught.value.connection_invalidated
+        assert Query(sa.select(GIVEN)).scalar(connection, {"given": 1}) == 1

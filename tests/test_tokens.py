@@ -317,6 +317,13 @@ def test_the_forger_makes_good_tokens(client, genuine):
         assert reply_to(client, "/v2/users/me", token)[0] == 200, token
 
 
+@pytest.mark.parametrize("sent", ["Bearer {}", "bearer {}", "Bearer   {}", "Bearer {} "])
+def test_spaces_around_a_token_are_none_of_it(client, genuine, sent):
+    """One or more stand between scheme and token (RFC 9110, section 11.6.2); version 1 always took them so."""
+    for path in ("/v1/posts", "/v2/users/me"):
+        assert client.get(path, headers={"Authorization": sent.format(genuine)}).status_code == 200
+
+
 def test_a_thousand_flipped_signatures(client, genuine):
     """A signature with one to eight bits flipped is never good."""
     dice = random.Random(8725)

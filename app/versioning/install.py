@@ -97,7 +97,7 @@ def install(app: FastAPI, installation: Installation) -> Installed:
     app.router.routes.clear()
     for version in reversed(versions):
         for beginning, routes in groupby(version.router.routes, first_segment):
-            app.include_router(Section(version.prefix + beginning, list(routes)), prefix=version.prefix)
+            app.include_router(Section(version.prefix + beginning, routes), prefix=version.prefix)
     app.router.routes.extend(routes_of_the_application)
     _refuse_routes_without_version(app, versions)
     documents = {version.name: build_document(app, version, installation.info) for version in versions}

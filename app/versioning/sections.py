@@ -1,7 +1,7 @@
 """Routes whose paths begin alike, so that a request for others passes them over at one glance."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from fastapi import APIRouter
 from starlette.routing import BaseRoute, Match
@@ -17,7 +17,7 @@ class Section(APIRouter):
     take longer to find than to answer.
     """
 
-    def __init__(self, beginning: str, routes: Sequence[BaseRoute]) -> None:
+    def __init__(self, beginning: str, routes: Iterable[BaseRoute]) -> None:
         super().__init__(routes=list(routes))
         self._beginning = beginning
 
