@@ -3,7 +3,6 @@
 Whoever builds another API on this platform changes this module and the scenarios beside it, and nothing else.
 """
 
-import logging
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
@@ -16,6 +15,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from httpx2 import Response
 from sqlalchemy.orm import Session
+from structlog.testing import capture_logs
 
 from app.adoption import clients
 from app.api.services import Services
@@ -160,11 +160,10 @@ def _tables_missing(database: Database) -> Iterator[None]:
                 session.execute(sa.text(f"ALTER TABLE {name}{suffix} RENAME TO {name}{to}"))
 
     rename("", "_away")
-    logging.disable(logging.ERROR)
     try:
-        yield
+        with capture_logs():
+            yield
     finally:
-        logging.disable(logging.NOTSET)
         rename("_away", "")
 
 
