@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from app.adoption import plan, rehearsal
-from app.cli_support import echo_table, opened_migrated, served_version, stderr
+from app.cli_support import echo_table, opened_migrated, served_version
 from app.domain.clock import now
 from app.main import served_versions
 from app.settings import load_settings
@@ -91,7 +91,7 @@ def plan_(
             id_ = plan.plan(session, served, window, reason)
         heard_of = client is None or plan.heard_of(session.connection(), client)
     if not heard_of:
-        stderr.print(f"no client {client} is registered or has called so far", markup=False)
+        typer.echo(f"no client {client} is registered or has called so far", err=True)
     if dry_run:
         return
     typer.echo(f"brownout {id_} of {version} planned: {window}")

@@ -16,7 +16,7 @@ from app.settings import load_settings
 from app.versioning.times import spelled
 from app.versioning.usage import activity
 
-clients_app = typer.Typer(help="The API's registered clients, and what they call.", no_args_is_help=True)
+commands = typer.Typer(name="clients", help="The API's registered clients, and what they call.", no_args_is_help=True)
 
 _NAME = typer.Option("--name", help="What people call it.")
 _CONTACT = typer.Option("--contact", help="Whom to tell before something changes.")
@@ -24,7 +24,7 @@ _PINNED = typer.Option("--pinned", help="The only version it should call.")
 _OWNER = typer.Option("--owner", metavar="EMAIL", help="The user who may look at it over the API.")
 
 
-@clients_app.command()
+@commands.command()
 def register(
     client_id: Annotated[str, typer.Argument(metavar="ID", help="What its logins name as client_id.")],
     name: Annotated[str, _NAME],
@@ -43,7 +43,7 @@ def register(
     typer.echo(f"client {client_id} registered")
 
 
-@clients_app.command("list")
+@commands.command("list")
 def list_() -> None:
     """List every client with when it was last seen, its calls of the last 7 days, and whether it drifts."""
     with opened_migrated() as database, database.read() as connection:
@@ -53,7 +53,7 @@ def list_() -> None:
     echo_table([("client", "name", "pinned", "last seen", "calls", "activity", "drift", "brownouts"), *rows])
 
 
-@clients_app.command()
+@commands.command()
 def show(client_id: Annotated[str, typer.Argument(metavar="ID")]) -> None:
     """Show all that is known of a client."""
     with opened_migrated() as database, database.read() as connection:
@@ -82,7 +82,7 @@ def show(client_id: Annotated[str, typer.Argument(metavar="ID")]) -> None:
         echo_table([("version", "operation", "calls", "refused", "last"), *rows])
 
 
-@clients_app.command()
+@commands.command()
 def change(
     client_id: Annotated[str, typer.Argument(metavar="ID")],
     name: Annotated[str | None, _NAME] = None,
@@ -112,7 +112,7 @@ def change(
     typer.echo(f"client {client_id} changed")
 
 
-@clients_app.command()
+@commands.command()
 def remove(client_id: Annotated[str, typer.Argument(metavar="ID")]) -> None:
     """Take a client off the register. What it has called stays counted."""
     with opened_migrated() as database, database.write() as session:
@@ -120,7 +120,7 @@ def remove(client_id: Annotated[str, typer.Argument(metavar="ID")]) -> None:
     typer.echo(f"client {client_id} removed")
 
 
-@clients_app.command("opt-out")
+@commands.command("opt-out")
 def opt_out(
     client_id: Annotated[str, typer.Argument(metavar="ID")],
     off: Annotated[bool, typer.Option("--off", help="Brownouts hit it again.")] = False,

@@ -19,15 +19,15 @@ CONTRACTS = ROOT / "contracts"
 CHANGELOG = ROOT / "CHANGELOG.md"
 Contracts = Annotated[Path, typer.Option(help="Where the released documents are, and under golden/ the recordings.")]
 
-contract_app = typer.Typer(help="What the OpenAPI documents promise.", no_args_is_help=True)
+commands = typer.Typer(name="contract", help="What the OpenAPI documents promise.", no_args_is_help=True)
 
 
-@contract_app.callback()
+@commands.callback()
 def contract() -> None:
     """What the OpenAPI documents promise."""
 
 
-@contract_app.command("diff")
+@commands.command("diff")
 def diff_(
     old: Annotated[str, typer.Argument(help="The document that clients rely on: a file or an http(s) address.")],
     new: Annotated[str, typer.Argument(help="The document that is to take its place.")],
@@ -52,7 +52,7 @@ def diff_(
     raise typer.Exit(0 if compatible(changes) else 1)
 
 
-@contract_app.command()
+@commands.command()
 def check(
     versions: Annotated[list[str] | None, typer.Argument(help="Which; all of them by default.")] = None,
     documents_only: Annotated[
@@ -80,7 +80,7 @@ def check(
     raise typer.Exit(1 if drifted else 0 if recordings or documents_only else 2)
 
 
-@contract_app.command()
+@commands.command()
 def record(
     name: Annotated[str, typer.Argument(metavar="VERSION", help="Which.")],
     overwrite: Annotated[
@@ -105,7 +105,7 @@ def record(
         typer.echo(f"{name}: {len(written)} scenarios recorded")
 
 
-@contract_app.command()
+@commands.command()
 def release(
     name: Annotated[str, typer.Argument(metavar="VERSION", help="Which.")],
     correction: Annotated[
@@ -128,7 +128,7 @@ def release(
         typer.echo(f"{name}: nothing to release" if drift is None else f"{name}: released")
 
 
-@contract_app.command("report")
+@commands.command("report")
 def report_(
     out: Annotated[Path, typer.Option(help="Where to write the page.")] = Path("contract-report.html"),
     archives: Annotated[Path, typer.Option(help="HTTP archives that `make contract` left.")] = Path("build/contract"),

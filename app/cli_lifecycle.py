@@ -16,7 +16,7 @@ from app.versioning.checker import Announcement, Finding, announcement_of, check
 
 LONGEST_WAIT = 30  # seconds for an address to answer
 
-lifecycle_app = typer.Typer(help="What an API says of its deprecation and its end.", no_args_is_help=True)
+commands = typer.Typer(name="lifecycle", help="What an API says of its deprecation and its end.", no_args_is_help=True)
 
 
 class Format(StrEnum):
@@ -29,12 +29,12 @@ class Answer(NamedTuple):
     headers: list[tuple[str, str]]
 
 
-@lifecycle_app.callback()
+@commands.callback()
 def lifecycle() -> None:
     """What an API says of its deprecation and its end."""
 
 
-@lifecycle_app.command()
+@commands.command()
 def check(
     url: Annotated[str, typer.Argument(help="What to ask for, of any API: an http(s) address.")],
     method: Annotated[str, typer.Option(help="How to ask for it.")] = "GET",

@@ -4,15 +4,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import typer
-from rich.console import Console
 
-from app.db import Database, DatabaseUnavailable, migrations
+from app.db import Database, DatabaseUnavailable, schema
 from app.main import open_database, served_versions
 from app.settings import Settings, load_settings
 from app.versioning import ApiVersion
 
-stdout = Console(soft_wrap=True)
-stderr = Console(stderr=True, soft_wrap=True, highlight=False)
+
+class Failure(Exception):
+    """What ends a command; the message is one line and says what to do."""
 
 
 @contextmanager
@@ -21,7 +21,7 @@ def opened(settings: Settings | None = None) -> Iterator[Database]:
     settings = settings or load_settings()
     database = open_database(settings)
     try:
-        database.wait_until_up(settings.database_connect_wait, lambda line: stderr.print(line, markup=False))
+        database.wait_until_up(settings.database_connect_wait, lambda line: typer.echo(line, err=True))
         yield database
     finally:
         database.close()
@@ -32,7 +32,7 @@ def opened_migrated() -> Iterator[Database]:
     """As `opened`, for what needs the tables."""
     with opened() as database:
         with database.read() as connection:
-            if migrations.current(connection) != migrations.head():
+            if schema.current(connection) != schema.newest():
                 raise DatabaseUnavailable("the database is not at the newest migration; run: tandem db upgrade")
         yield database
 

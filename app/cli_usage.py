@@ -36,10 +36,12 @@ class _ShowUnlessTold(TyperGroup):
         return super().parse_args(ctx, args)
 
 
-usage_app = typer.Typer(cls=_ShowUnlessTold, help="Who calls what: `tandem usage v1` is `tandem usage show v1`.")
+commands = typer.Typer(
+    name="usage", cls=_ShowUnlessTold, help="Who calls what: `tandem usage v1` is `tandem usage show v1`."
+)
 
 
-@usage_app.command()
+@commands.command()
 def show(
     version: Annotated[str | None, typer.Argument(help="This one alone, by default all.")] = None,
     days: Annotated[int, typer.Option(help="How far back.", min=1, max=3650)] = 7,
@@ -74,7 +76,7 @@ def show(
     echo_table(table)
 
 
-@usage_app.command()
+@commands.command()
 def prune() -> None:
     """Add up by the day and delete what is old; the service itself does it once an hour."""
     settings = load_settings()

@@ -8,27 +8,29 @@ import typer
 from app.adoption import plan
 from app.api import VERSIONS
 from app.cli_brownouts import brownouts_app
-from app.cli_support import opened_migrated
+from app.cli_readiness import readiness
+from app.cli_support import Failure, opened_migrated
 from app.db import DatabaseUnavailable
 from app.domain.clock import now
 from app.main import served_versions
 from app.settings import load_settings
 from app.versioning.brownouts import Schedule
-from app.versioning.scaffold import scaffold
+from app.versioning.scaffold import ScaffoldError, scaffold
 from app.versioning.times import spelled
 
 ROOT = Path(__file__).resolve().parents[1]
 
-versions_app = typer.Typer(help="How versions live and end.", no_args_is_help=True)
-versions_app.add_typer(brownouts_app, name="brownout")
+commands = typer.Typer(name="versions", help="How versions live and end.", no_args_is_help=True)
+commands.add_typer(brownouts_app, name="brownout")
+commands.command()(readiness)
 
 
-@versions_app.callback()
+@commands.callback()
 def versions() -> None:
     """How versions live and end."""
 
 
-@versions_app.command("list")
+@commands.command("list")
 def list_() -> None:
     """Show every version with its dates, as this deployment has them, and the brownouts to come."""
     versions = served_versions(load_settings())
@@ -55,10 +57,13 @@ def list_() -> None:
                 typer.echo(f"brownout of {version.name}: {window}")
 
 
-@versions_app.command()
+@commands.command()
 def new(name: Annotated[str, typer.Argument(help="Such as v3.")]) -> None:
     """Begin the next version in this repository: a preview that is like the newest one, with tests of its own."""
-    written = scaffold(ROOT, VERSIONS[-1], name)
+    try:
+        written = scaffold(ROOT, VERSIONS[-1], name)
+    except ScaffoldError as error:
+        raise Failure(str(error)) from None
     for path in written:
         typer.echo(path.relative_to(ROOT))
     typer.echo(f"{name} is a preview: nothing is promised of it until its status says current and it is released")

@@ -12,6 +12,7 @@ from importlib.metadata import version as installed_version
 from multiprocessing import parent_process
 from multiprocessing.process import BaseProcess
 from threading import Thread
+from typing import TYPE_CHECKING
 
 from anyio.to_thread import current_default_thread_limiter
 from fastapi import FastAPI
@@ -22,7 +23,7 @@ from app.adoption.plan import Watch
 from app.api import VERSIONS, unversioned
 from app.api.problems import PROBLEM_TYPES, of_database_error, of_domain_error
 from app.api.services import Services, account_of_token, client_of_token
-from app.db import Database, migrations
+from app.db import Database, schema
 from app.domain.accounts import Accounts
 from app.domain.errors import DomainError
 from app.domain.passwords import PasswordHasher
@@ -34,8 +35,11 @@ from app.portal.parts import Portal, make_pages
 from app.settings import Settings, load_settings
 from app.versioning import ApiVersion, Installation, install, registry
 from app.versioning.metrics import METRICS_PATH
-from app.versioning.quotas import Limits, MemoryCounters, Policy, RedisCounters
+from app.versioning.quotas import Limits, MemoryCounters, Policy
 from app.versioning.registry import with_dates
+
+if TYPE_CHECKING:
+    from app.versioning.redis_counters import RedisCounters
 
 _INFO = {
     "servers": [{"url": "/", "description": "The server this document came from."}],
@@ -69,13 +73,17 @@ def served_versions(settings: Settings) -> tuple[ApiVersion, ...]:
     return versions
 
 
-def redis_counters(settings: Settings, on_change: Callable[[bool], None]) -> RedisCounters | None:
+def redis_counters(settings: Settings, on_change: Callable[[bool], None]) -> "RedisCounters | None":
     """Where all workers count requests together; None where each is to count for itself. Connects to nothing yet."""
     url = settings.redis_url.get_secret_value()
-    return RedisCounters(url, on_change) if url and settings.rate_limit_enabled else None
+    if not url or not settings.rate_limit_enabled:
+        return None
+    from app.versioning.redis_counters import RedisCounters  # noqa: PLC0415 - only where it is used
+
+    return RedisCounters(url, on_change)
 
 
-def limits_of(settings: Settings, shared: RedisCounters | None) -> Limits | None:
+def limits_of(settings: Settings, shared: "RedisCounters | None") -> Limits | None:
     """The limits of these settings; None when they are switched off."""
     if not settings.rate_limit_enabled:
         return None
@@ -144,7 +152,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.services = services
     pages = make_pages(docs_enabled=settings.docs_enabled)
     app.include_router(
-        unversioned.build_router(database, pages=pages, problem_types=PROBLEM_TYPES, schema_revision=migrations.head())
+        unversioned.build_router(database, pages=pages, problem_types=PROBLEM_TYPES, schema_revision=schema.newest())
     )
     app.include_router(public.policy)
     if settings.docs_enabled:

@@ -28,7 +28,7 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from app.db import masked
-from app.versioning.quotas import Policy, redis_storage
+from app.versioning.quotas import Policy
 
 MINIMUM_SECRET_BYTES = 32
 CommaSeparated = Annotated[tuple[str, ...], NoDecode]
@@ -198,7 +198,9 @@ class Settings(BaseSettings):
     @classmethod
     def _known_redis(cls, value: SecretStr) -> SecretStr:
         if value.get_secret_value():
-            redis_storage(value.get_secret_value())
+            from app.versioning.redis_counters import redis_client  # noqa: PLC0415 - only where it is used
+
+            redis_client(value.get_secret_value())
         return value
 
     @field_validator("trusted_proxies")

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from app.api import VERSIONS
-from app.cli_contract import contract_app
+from app.cli_contract import commands
 from app.main import create_app
 from app.settings import load_settings
 from app.versioning.contract import ContractError, Format, Inclusion, Verdict, compatible, diff, load, normalise, render
@@ -361,7 +361,7 @@ def files(tmp_path):
 
 
 def run(*arguments):
-    return CliRunner().invoke(contract_app, ["diff", *map(str, arguments)])
+    return CliRunner().invoke(commands, ["diff", *map(str, arguments)])
 
 
 def test_the_exit_status_tells(files):

@@ -14,7 +14,7 @@ import httpx2
 import pytest
 import sqlalchemy as sa
 
-from app.db import Database, migrations
+from app.db import Database, schema
 from app.settings import Settings
 from faults.callers import load, people, titles_in
 from faults.conftest import Measured
@@ -49,7 +49,7 @@ def next_release(tmp_path: Path) -> Path:
     for name in ("app", "alembic"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "alembic.ini", folder)
-    before = migrations.head()
+    before = schema.newest()
     for revision, body in NEXT.items():
         (folder / "alembic" / "versions" / f"{revision}.py").write_text(
             "import sqlalchemy as sa\nfrom alembic import op\n"

@@ -1,7 +1,10 @@
 """What a request costs, in figures that do not depend on the machine: pinned, so that nobody adds to them unawares."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 from datetime import timedelta
 
 import psycopg2.extensions
@@ -58,6 +61,19 @@ def test_a_read_takes_one_hop_and_at_most_two_queries(costs, app):
     for name, figures in reads.items():
         assert (figures["hops"], figures["commits"]) == (1, 0), name
         assert figures["queries"] <= most, name
+
+
+def test_a_server_loads_nothing_that_only_others_need():
+    """The memory of a worker does not pay for the command's other halves, nor for a Redis that is not there."""
+    program = "import sys, app.cli; app.cli.create_app(); print(*sys.modules)"
+    environment = {"DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none", "SECRET_KEY": "0" * 32}
+    served = subprocess.run(
+        [sys.executable, "-c", program], env={**os.environ, **environment}, capture_output=True, text=True, check=True
+    )
+    loaded = {*served.stdout.split()}
+    assert {"app.main", "uvicorn", "sqlalchemy.orm"} <= loaded
+    others = {"alembic", "redis", "cryptography", "watchfiles", "websockets", "rich.progress"}
+    assert not loaded & (others | {"app.domain.transfer", "app.versioning.contract", "app.versioning.scaffold"})
 
 
 @pytest.mark.parametrize(("figure", "change", "told", "told_elsewhere"), [

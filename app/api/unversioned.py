@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-from app.db import Database, migrations
+from app.db import Database, schema
 from app.versioning import Problem, ProblemType
 from app.versioning.pages import Pages
 from app.versioning.problems import plain_document, unavailable
@@ -23,7 +23,7 @@ def build_router(
     *,
     pages: Pages,
     problem_types: Mapping[str, ProblemType],
-    schema_revision: str | None,
+    schema_revision: str,
 ) -> APIRouter:
     """The routes. `schema_revision` is the migration the code was written for."""
     router = APIRouter(include_in_schema=False)
@@ -60,7 +60,7 @@ class _Readiness:
     One look at a time, however many ask: behind a database that hangs the looks would pile up.
     """
 
-    def __init__(self, database: Database, schema_revision: str | None) -> None:
+    def __init__(self, database: Database, schema_revision: str) -> None:
         self._database = database
         self._schema_revision = schema_revision
         self._thread = CapacityLimiter(1)  # its own: it must answer also while requests wait for theirs
@@ -78,10 +78,10 @@ class _Readiness:
     def _why_not_ready(self) -> Problem | None:
         try:
             with self._database.read() as connection:
-                revision = migrations.current(connection)
+                revision = schema.current(connection)
         except SQLAlchemyError:
             return unavailable("The database does not answer")
         # Past it is as good: a release migrates before its workers start, and must not take the ones that serve away.
-        if revision is None or (revision != self._schema_revision and migrations.knows(revision)):
+        if revision is None or revision < self._schema_revision:
             return unavailable("The database is not at the newest migration: tandem db upgrade")
         return None

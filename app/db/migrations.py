@@ -1,4 +1,4 @@
-"""The schema's history: Alembic, driven from code so that the command line, the tests and /readyz share it."""
+"""Migrations: Alembic, driven from code so that the command line and the tests share it."""
 
 import time
 from collections.abc import Sequence
@@ -7,8 +7,6 @@ from typing import Any
 
 from alembic import command, op
 from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import TextClause
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import OperationalError
@@ -25,21 +23,6 @@ def _config(connection: Connection | None = None) -> Config:
     config.set_main_option("script_location", str(_ROOT / "alembic").replace("%", "%%"))
     config.attributes["connection"] = connection
     return config
-
-
-def head() -> str | None:
-    """The newest revision this code knows; None while there is none."""
-    return ScriptDirectory.from_config(_config()).get_current_head()
-
-
-def current(connection: Connection) -> str | None:
-    """The revision the database is at; None for an empty one."""
-    return MigrationContext.configure(connection).get_current_revision()
-
-
-def knows(revision: str) -> bool:
-    """Whether this code has the revision; one that it has not is of a later release."""
-    return any(script.revision == revision for script in ScriptDirectory.from_config(_config()).walk_revisions())
 
 
 def upgrade(database: Database, revision: str = "head") -> None:

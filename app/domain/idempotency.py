@@ -4,15 +4,16 @@ What `Idempotency-Key` means: draft-ietf-httpapi-idempotency-key-header-07. The 
 work, so it is there when, and only when, the work is: no crash comes between the two.
 """
 
-import base64
 import hashlib
 import hmac
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
 
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from nacl.exceptions import CryptoError
+from nacl.secret import SecretBox
 from sqlalchemy import bindparam, or_, select, update
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import OperationalError
@@ -64,10 +65,10 @@ class KeyedRequest:
         sealed = connection.execute(_REPLY, values).scalar()
         if sealed is None:
             return None
-        try:
-            return self._seal(account).decrypt(sealed)
-        except InvalidToken:
-            raise errors.idempotency_key_reused() from None
+        for secret in self.secrets:
+            with suppress(CryptoError):
+                return self._seal(secret, account).decrypt(sealed)
+        raise errors.idempotency_key_reused()
 
     def claim(self, session: Session, account: int | None) -> bytes | None:
         """Let nobody else do the request until the transaction ends; or the reply, when it was done before.
@@ -93,14 +94,12 @@ class KeyedRequest:
 
     def keep(self, session: Session, account: int | None, reply: bytes) -> None:
         """Keep the reply to a request that was claimed, for 24 hours from the claim."""
-        sealed = self._seal(account).encrypt(reply)
+        sealed = bytes(self._seal(self.secrets[0], account).encrypt(reply))
         _KEEP.rows(session.connection(), {"key_id": self._id(account), "sealed": sealed})
 
     def _id(self, account: int | None) -> str:
         name = f"{'' if account is None else account}\n{self.operation}\n{self.key}"
         return hashlib.sha256(name.encode()).hexdigest()
 
-    def _seal(self, account: int | None) -> MultiFernet:
-        request = self._id(account).encode() + self.body
-        seals = [hmac.digest(secret, request, hashlib.sha256) for secret in self.secrets]
-        return MultiFernet([Fernet(base64.urlsafe_b64encode(seal)) for seal in seals])
+    def _seal(self, secret: bytes, account: int | None) -> SecretBox:
+        return SecretBox(hmac.digest(secret, self._id(account).encode() + self.body, hashlib.sha256))

@@ -4,26 +4,17 @@ Windows are fixed and begin at whole multiples of their length since 1970, so th
 they end: one number a caller has to be counted, in one step, and nothing has to be cleared (docs/decisions/0013).
 """
 
-import asyncio
+import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
-
-import structlog
-from limits import parse_many
-from limits.aio.storage import RedisStorage
-from limits.errors import ConfigurationError
-from redis.asyncio import ConnectionPool
-from redis.exceptions import RedisError
+from typing import NamedTuple, Protocol
 
 MOST_CALLERS = 100_000  # told apart by a worker in a window; whoever comes after them shares one count
 LONGEST_WINDOW = 86_400  # seconds
-PATIENCE = 0.1  # how long Redis may take to answer, seconds
-PAUSE = 1.0  # how long it is left alone when it did not, seconds
 _OTHERS = "others"
-
-log = structlog.get_logger("tandem.limits")
+_UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
+_RATE = re.compile(rf"\s*(\d+)\s*(?:/|per\s)\s*(\d+)?\s*({'|'.join(_UNITS)})s?\s*", re.ASCII | re.IGNORECASE)
 
 
 class Policy(NamedTuple):
@@ -35,12 +26,11 @@ class Policy(NamedTuple):
 
     @classmethod
     def parse(cls, name: str, text: str) -> "Policy":
-        """From the notation of `limits`: "30000/minute", "100 per 10 seconds". ValueError for what is none."""
-        try:
-            (limit,) = parse_many(text)
-        except ValueError:
-            raise ValueError("is not one rate limit; write it as 30000/minute or 100 per 10 seconds") from None
-        policy = cls(name, limit.amount, limit.get_expiry())
+        """From a notation such as "30000/minute" or "100 per 10 seconds". ValueError for what is none."""
+        rate = _RATE.fullmatch(text)
+        if rate is None:
+            raise ValueError("is not one rate limit; write it as 30000/minute or 100 per 10 seconds")
+        policy = cls(name, int(rate[1]), int(rate[2] or 1) * _UNITS[rate[3].lower()])
         if policy.quota < 1 or not 1 <= policy.window <= LONGEST_WINDOW:
             raise ValueError("must allow at least 1 request, in a window of at most a day; try 30000/minute")
         return policy
@@ -82,19 +72,6 @@ def x_ratelimit_fields(standings: Sequence[Standing]) -> dict[str, str]:
     }
 
 
-def redis_storage(redis_url: str) -> tuple[RedisStorage, ConnectionPool]:
-    """Where Redis counts, and its connections, none of them open yet. ValueError for what is no URL of a Redis."""
-    try:
-        if not redis_url.startswith(("redis://", "rediss://")):
-            raise ValueError("another scheme")
-        pool = ConnectionPool.from_url(redis_url)
-        pool.make_connection()  # options that are none show here
-        options: Mapping[str, Any] = {"connection_pool": pool}
-        return RedisStorage(redis_url, implementation="redispy", key_prefix="tandem-limits", **options), pool
-    except (TypeError, ValueError, ConfigurationError):
-        raise ValueError("is no address of a Redis; try redis://localhost:6379/0") from None
-
-
 class Counters(Protocol):
     """Where requests are counted."""
 
@@ -103,7 +80,7 @@ class Counters(Protocol):
 
 
 class MemoryCounters:
-    """Of one worker. (`limits` has such a storage as well, which looks through all callers at every request.)"""
+    """Of one worker."""
 
     def __init__(self) -> None:
         self._counts: dict[Policy, tuple[int, dict[str, int]]] = {}  # of the present window, by its number
@@ -117,49 +94,6 @@ class MemoryCounters:
             caller = _OTHERS
         counts[caller] = counts.get(caller, 0) + 1
         return counts[caller]
-
-
-class RedisCounters:
-    """Of all workers, in Redis. While it does not answer in time, every worker counts for itself.
-
-    Then one request in `PAUSE` seconds asks it again, so that none waits for longer than `PATIENCE`, and hardly any at
-    all. `on_change` is called with whether the workers count together, when that changes.
-    """
-
-    def __init__(self, url: str, on_change: Callable[[bool], None] = lambda _: None) -> None:
-        self._redis, self._pool = redis_storage(url)
-        self._alone = MemoryCounters()
-        self._away = False
-        self._ask_again = 0.0
-        self._on_change = on_change
-
-    async def count(self, policy: Policy, caller: str, window: int) -> int:
-        moment = time.monotonic()
-        if self._away and moment < self._ask_again:
-            return await self._alone.count(policy, caller, window)
-        self._ask_again = moment + PAUSE
-        try:
-            async with asyncio.timeout(PATIENCE):
-                used = await self._redis.incr(f"{policy.name}/{caller}/{window}", policy.window)
-        except (RedisError, OSError) as error:  # TimeoutError is an OSError
-            self._note(away=True, reason=str(error) or "no answer in time")
-            return await self._alone.count(policy, caller, window)
-        self._note(away=False)
-        return used
-
-    def _note(self, *, away: bool, reason: str = "") -> None:
-        if away == self._away:
-            return
-        self._away = away
-        if away:
-            log.warning("Redis does not answer: each worker counts requests for itself", reason=reason)
-        else:
-            log.warning("Redis answers again: the workers count requests together")
-        self._on_change(not away)
-
-    async def close(self) -> None:
-        """Close every connection."""
-        await self._pool.disconnect()
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,74 @@
+"""`tandem import` and `tandem export`: a database's posts and people as a dump."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from app.cli_support import Failure, opened_migrated
+from app.domain import transfer
+from app.domain.transfer import DumpError
+
+commands = typer.Typer()
+
+
+@commands.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(help="A dump: JSON Lines, gzip when the name ends in .gz.", dir_okay=False)],
+    append: Annotated[
+        bool, typer.Option("--append", help="Add to what is there; people are matched by e-mail.")
+    ] = False,
+) -> None:
+    """Take in a dump, whole or not at all: a broken line leaves the database as it was."""
+    with (
+        _told(),
+        opened_migrated() as database,
+        _progress(DownloadColumn()) as progress,
+        transfer.open_dump(file) as (lines, at),
+    ):
+        task = progress.add_task("importing", total=file.stat().st_size)
+        with database.write_in_bulk() as session:
+            counts = transfer.import_dump(
+                session, lines, append=append, on_progress=lambda: progress.update(task, completed=at())
+            )
+    typer.echo(f"imported {counts.users} users, {counts.posts} posts, {counts.votes} votes")
+
+
+@commands.command()
+def export(
+    file: Annotated[Path, typer.Argument(help="Where to write; gzip when the name ends in .gz.", dir_okay=False)],
+) -> None:
+    """Write users, posts, tags and votes as a dump, as they are at one moment, while the service goes on.
+
+    It is no backup: passwords, bios, administrators and ids are not in it.
+    """
+    with (
+        _told(),
+        opened_migrated() as database,
+        _progress(MofNCompleteColumn()) as progress,
+        database.snapshot() as connection,
+    ):
+        task = progress.add_task("exporting", total=transfer.count(connection))
+        with transfer.create_dump(file) as out:
+            counts = transfer.export_dump(
+                connection, out, on_progress=lambda done: progress.update(task, completed=done)
+            )
+    typer.echo(f"exported {counts.users} users, {counts.posts} posts, {counts.votes} votes")
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """What is wrong with a dump is a Failure."""
+    try:
+        yield
+    except DumpError as error:
+        raise Failure(str(error)) from None
+
+
+def _progress(amount: Any) -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), amount, TimeElapsedColumn())
+    return Progress(*columns, console=Console(stderr=True))
