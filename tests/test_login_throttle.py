@@ -1,10 +1,12 @@
 """Guessing passwords: so many failures are allowed, by whichever door, and then nothing is looked at for a while."""
 
 import threading
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
+import bcrypt
 import httpx2
 import pytest
 import sqlalchemy as sa
@@ -202,6 +204,41 @@ def test_logging_in_often_at_once_is_no_failure(settings, database, tmp_path):  
         with ThreadPoolExecutor(20) as threads, httpx2.Client(base_url=server.url, timeout=30) as client:
             found = list(threads.map(lambda _: log_in(client, ada.email, PASSWORD).status_code, range(40)))
     assert found == [200] * 40
+
+
+def test_a_right_password_is_no_failure_whatever_else_is_refused(strict):
+    """A key that was used for another login is 422, however often; that counts for no guess at the password."""
+    ada = Steps(strict).person()
+
+    def log_in_as(client_id):
+        form = {"grant_type": "password", "username": ada.email, "password": PASSWORD, "client_id": client_id}
+        return strict.post("/v2/auth/token", data=form, headers={"Idempotency-Key": f"key-of-{ada.id}"})
+
+    assert log_in_as("first").status_code == 200
+    assert [log_in_as("second").status_code for _ in range(ALLOWED + 2)] == [422] * (ALLOWED + 2)
+    assert log_in(strict, ada.email, PASSWORD).status_code == 200
+
+
+def test_who_is_locked_out_does_not_stand_in_a_long_queue(settings, database, monkeypatch):  # noqa: ARG001 - empties it
+    """While ten wait for their passwords to be hashed, somebody who is locked is told so at once."""
+    freed, hashpw = threading.Event(), bcrypt.hashpw
+
+    def hash_when_freed(password, salt):
+        freed.wait(30)
+        return hashpw(password, salt)
+
+    changes = {"login_failures_allowed": 1, "password_hash_workers": 1}
+    with TestClient(create_app(settings.model_copy(update=changes))) as client, ThreadPoolExecutor(12) as threads:
+        assert log_in(client, "locked@example.com", "wrong").status_code == 400
+        monkeypatch.setattr(bcrypt, "hashpw", hash_when_freed)
+        crowd = [threads.submit(log_in, client, f"{number}@example.com", "wrong") for number in range(11)]
+        limiter = client.app.state.services.accounts.hasher.limiter
+        while limiter.statistics().tasks_waiting < 10:
+            time.sleep(0.01)
+        assert log_in(client, "locked@example.com", "wrong").status_code == 429
+        assert not any(waiting.done() for waiting in crowd)
+        freed.set()
+        assert [waiting.result().status_code for waiting in crowd] == [400] * 11
 
 
 def test_a_setting_that_allows_nothing_is_refused():

@@ -7,7 +7,7 @@ import socket
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -123,10 +123,14 @@ class Database:
         return found.st_dev, found.st_ino
 
     @contextmanager
-    def read(self) -> Iterator[Connection]:
-        """A connection for reading. Each statement sees what is committed when it runs."""
+    def autocommit(self) -> Iterator[Connection]:
+        """A connection on which each statement is a transaction of its own."""
         with self._autocommit.connect() as connection:
             yield connection
+
+    def read(self) -> AbstractContextManager[Connection]:
+        """A connection for reading. Each statement sees what is committed when it runs."""
+        return self.autocommit()
 
     @contextmanager
     def snapshot(self) -> Iterator[Connection]:

@@ -1,21 +1,27 @@
 """Signing up, logging in and changing a password.
 
-These hash, which takes long: each flow looks up, lets go of its connection, hashes, and only then writes.
+These hash, which takes long: each flow looks up, lets go of its connection, hashes, and only then writes. Whoever gives
+a password does all of it in the thread that hashes.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TypeVar
 
 from anyio.to_thread import run_sync
 from sqlalchemy.orm import Session
 
-from app.db import Database, retried
+from app.db import Connection, Database, retried
 from app.domain import errors, sessions, users
+from app.domain.errors import DomainError
 from app.domain.passwords import PasswordHasher
 from app.domain.sessions import Login
 from app.domain.throttling import Throttle, change_of, login_of
 from app.domain.tokens import Claims
 from app.domain.users import Credentials, UserView
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -45,26 +51,13 @@ class Accounts:
 
     async def log_in(
         self,
+        work: Callable[[Session, Verified], T],
         *,
         email: str,
         password: str,
-        lifetime: timedelta,
-        refreshable: bool = False,
-        client_id: str | None = None,
         administrators_only: bool = False,
-    ) -> Login:
-        """Begin a session of this `lifetime`, with a refresh token if wanted. DomainError as `verify`."""
-        verified = await self.verify(email=email, password=password, administrators_only=administrators_only)
-
-        @retried
-        def begin() -> Login:
-            with self.database.write() as session:
-                return self.begin(session, verified, lifetime, refreshable=refreshable, client_id=client_id)
-
-        return await run_sync(begin)
-
-    async def verify(self, *, email: str, password: str, administrators_only: bool = False) -> Verified:
-        """Who may log in with this password.
+    ) -> T:
+        """Call `work`, in a transaction, for who may log in with this password; it is to `begin` their session.
 
         DomainError FORBIDDEN `invalid-credentials`: the same, and after the same time, for an unknown e-mail, a
         wrong password, an account without one, and whoever is no administrator where only they may. DomainError
@@ -75,19 +68,13 @@ class Accounts:
             await self.hasher.run(self.hasher.verify_blocking, password, None)
             raise errors.invalid_credentials()
 
-        def look_up() -> Credentials | None:
-            with self.database.read() as connection:
-                self.throttle.require_unlocked(connection, target)
-                known = users.credentials(connection, email)
-                if known is not None and administrators_only and not users.is_administrator(connection, known.user_id):
-                    return None
-                return known
+        def look_up(connection: Connection) -> Credentials | None:
+            known = users.credentials(connection, email)
+            if known is not None and administrators_only and not users.is_administrator(connection, known.user_id):
+                return None
+            return known
 
-        found = await run_sync(look_up)
-        fits, new_hash = await self._verify(target, password, found.password_hash if found else None)
-        if found is None or not fits:
-            raise errors.invalid_credentials()
-        return Verified(found.user_id, found.password_hash, new_hash)
+        return await self._attempt(target, look_up, password, work)
 
     @staticmethod
     def begin(
@@ -98,7 +85,7 @@ class Accounts:
         refreshable: bool = False,
         client_id: str | None = None,
     ) -> Login:
-        """Begin the session of somebody who was verified. DomainError as `verify`, when that holds no more."""
+        """Begin the session of somebody who was verified. DomainError FORBIDDEN when that holds no more."""
         if users.lock_password_hash(session, verified.user_id) != verified.password_hash:
             raise errors.invalid_credentials()  # changed, or the account deleted, while this one was hashing
         if verified.new_hash is not None:
@@ -111,52 +98,75 @@ class Accounts:
         DomainError UNAUTHENTICATED for an ended session, FORBIDDEN `invalid-credentials` for a wrong `current`,
         THROTTLED after too many of those.
         """
-        target = change_of(claims.user_id)
 
-        def look_up() -> Credentials:
-            with self.database.read() as connection:
-                user_id = sessions.authenticate(connection, claims)
-                self.throttle.require_unlocked(connection, target)
-                return users.credentials_of(connection, user_id)
+        def look_up(connection: Connection) -> Credentials:
+            return users.credentials_of(connection, sessions.authenticate(connection, claims))
 
         @retried
         def store(password_hash: str) -> None:
             with self.database.write() as session:
                 current_hash = users.lock_password_hash(session, claims.user_id)
                 sessions.authenticate(session.connection(), claims)
-                if current_hash != found.password_hash:
+                if current_hash != verified.password_hash:
                     raise errors.invalid_credentials()
                 users.set_password_hash(session, claims.user_id, password_hash)
                 sessions.end_all_but(session, claims)
 
-        found = await run_sync(look_up)
-        fits, _ = await self._verify(target, current, found.password_hash)
-        if not fits:
-            raise errors.invalid_credentials()
+        verified = await self._attempt(change_of(claims.user_id), look_up, current, lambda _, verified: verified)
         await run_sync(store, await self.hasher.hash(new))
 
-    async def _verify(self, target: str, password: str, password_hash: str | None) -> tuple[bool, str | None]:
-        """As `PasswordHasher.verify_blocking`, for an attempt that counts. DomainError THROTTLED when none is left.
+    async def _attempt(
+        self,
+        target: str,
+        look_up: Callable[[Connection], Credentials | None],
+        password: str,
+        work: Callable[[Session, Verified], T],
+    ) -> T:
+        """Call `work` when the password fits what `look_up` finds; the attempt counts. DomainError as `log_in`.
 
         It is entered when its turn to be hashed has come, and taken back before the next one's: attempts that wait
         would fill up the count, and lock out somebody who logs in often at once.
         """
 
-        @retried
-        def enter() -> None:
-            with self.database.write() as session:
-                self.throttle.reserve(session, target)
+        def refuse_if_locked() -> None:
+            with self.database.read() as connection:
+                self.throttle.require_unlocked(connection, target)
 
         @retried
-        def take_back() -> None:
+        def enter() -> Credentials | None:
+            with self.database.autocommit() as connection:
+                found = look_up(connection)
+                self.throttle.reserve(connection, target)
+                return found
+
+        @retried
+        def fitted(verified: Verified) -> T:
             with self.database.write() as session:
-                self.throttle.forgive(session, target)
+                self.throttle.forgive(session.connection(), target)
+                return work(session, verified)
 
-        def attempt() -> tuple[bool, str | None]:
-            enter()
-            fits, new_hash = self.hasher.verify_blocking(password, password_hash)
-            if fits:
-                take_back()
-            return fits, new_hash
+        @retried
+        def forgive() -> None:
+            with self.database.autocommit() as connection:
+                self.throttle.forgive(connection, target)
 
+        @retried
+        def clear() -> None:
+            with self.database.autocommit() as connection:
+                self.throttle.clear(connection)
+
+        def attempt() -> T:
+            found = enter()
+            fits, new_hash = self.hasher.verify_blocking(password, found.password_hash if found else None)
+            if found is None or not fits:
+                clear()
+                raise errors.invalid_credentials()
+            try:
+                return fitted(Verified(found.user_id, found.password_hash, new_hash))
+            except DomainError:
+                forgive()  # the password was right, whatever was wrong with the rest
+                raise
+
+        if self.hasher.crowded:
+            await run_sync(refuse_if_locked)  # rather than let them wait in vain
         return await self.hasher.run(attempt)

@@ -20,6 +20,7 @@ T = TypeVar("T")
 # What Linux gives a thread of a core that the others fill: a tenth where it is nicer by 10, and a seventieth at 19.
 _NICER = 10
 _NICEST = 19
+_CROWD = 10  # waiting for the hashes, of 0.2 s each, of one worker
 
 
 class PasswordHasher:
@@ -45,6 +46,11 @@ class PasswordHasher:
         self._left_over = threading.Semaphore(workers)
         self._patience = 2.0 ** max(1, rounds - 11)  # seconds; as long as a hash takes with that tenth
         self.limiter = anyio.CapacityLimiter(workers)
+
+    @property
+    def crowded(self) -> bool:
+        """Whether so many wait for a turn that who comes now has to wait for long."""
+        return self.limiter.statistics().tasks_waiting >= _CROWD
 
     async def hash(self, password: str) -> str:
         return await self.run(self.hash_blocking, password)

@@ -13,7 +13,6 @@ from functools import lru_cache
 from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import bindparam, case, delete, or_, select
 from sqlalchemy.engine import Connection
-from sqlalchemy.orm import Session
 
 from app.db import Query
 from app.db.types import UtcDateTime, insert
@@ -93,9 +92,9 @@ class Throttle:
         if until is not None:
             raise errors.too_many_attempts(_seconds(until - moment))
 
-    def reserve(self, session: Session, target: str) -> None:
+    def reserve(self, connection: Connection, target: str) -> None:
         """Enter an attempt as failed, in one statement. DomainError THROTTLED when no more are allowed."""
-        connection, moment = session.connection(), now()
+        moment = now()
         values = {
             "target": _hash(target),
             "allowed": self.allowed,
@@ -106,12 +105,16 @@ class Throttle:
         if _reserve(connection.dialect.name).first(connection, values) is None:
             self.require_unlocked(connection, target)
             raise errors.too_many_attempts(1)  # unlocked between the two statements
-        _CLEAR.rows(connection, {"moment": moment})
 
     @staticmethod
-    def forgive(session: Session, target: str) -> None:
+    def forgive(connection: Connection, target: str) -> None:
         """Take all failures back: the password was right."""
-        _FORGIVE.rows(session.connection(), {"target": _hash(target)})
+        _FORGIVE.rows(connection, {"target": _hash(target)})
+
+    @staticmethod
+    def clear(connection: Connection) -> None:
+        """Clear some failures away that count no more: for whoever has added one."""
+        _CLEAR.rows(connection, {"moment": now()})
 
 
 def _hash(target: str) -> str:
