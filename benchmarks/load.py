@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+CONNECTIONS = 16
 _LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]+)", re.IGNORECASE)
 _TIMEOUT_SECONDS = 60
 
@@ -58,7 +59,9 @@ class _Connection:
         return None
 
 
-def closed_loop(port: int, requests: Iterator[bytes], status: int, seconds: float, connections: int = 16) -> Closed:
+def closed_loop(
+    port: int, requests: Iterator[bytes], status: int, seconds: float, connections: int = CONNECTIONS
+) -> Closed:
     """Keep every connection busy for so long. LoadError for a reply of another status."""
     expected = b"HTTP/1.1 %d" % status
     answered = 0

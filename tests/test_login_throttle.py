@@ -228,11 +228,12 @@ def test_who_is_locked_out_does_not_stand_in_a_long_queue(settings, database, mo
         return hashpw(password, salt)
 
     changes = {"login_failures_allowed": 1, "password_hash_workers": 1}
-    with TestClient(create_app(settings.model_copy(update=changes))) as client, ThreadPoolExecutor(12) as threads:
+    app = create_app(settings.model_copy(update=changes))
+    with TestClient(app) as client, ThreadPoolExecutor(12) as threads:
         assert log_in(client, "locked@example.com", "wrong").status_code == 400
         monkeypatch.setattr(bcrypt, "hashpw", hash_when_freed)
         crowd = [threads.submit(log_in, client, f"{number}@example.com", "wrong") for number in range(11)]
-        limiter = client.app.state.services.accounts.hasher.limiter
+        limiter = app.state.services.accounts.hasher.limiter
         while limiter.statistics().tasks_waiting < 10:
             time.sleep(0.01)
         assert log_in(client, "locked@example.com", "wrong").status_code == 429

@@ -1,0 +1,130 @@
+"""The ratios of `make bench` once more, by another tool and with other ids: `python -m benchmarks.outside`.
+
+wrk (https://github.com/wg/wrk) asks each contender for two seconds, right after our own closed loop did for one, over
+as many connections. What both find of a contender, as a share of the limit, stands side by side. Nothing is kept.
+"""
+
+import argparse
+import json
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import environments, machine
+from benchmarks.bench import prepare
+from benchmarks.database import BenchDatabase, fill, postgresql
+from benchmarks.load import CONNECTIONS, closed_loop
+from benchmarks.operations import Exchange, Operation, compare, operations
+from benchmarks.servers import CONTENDERS_BY_NAME, Server
+
+BASE = "limit"
+NAMES = ("tandem", BASE, "textbook", "cadwyn", "litestar")
+OPERATIONS = ("v2_post", "v1_post", "v2_list", "v1_list", "search", "vote", "login")
+OTHER_SEED = 20_000
+AGREED = 0.15
+
+_SCRIPT = """
+local made, place = {}, 0
+function init()
+  for at, it in ipairs({ %s }) do made[at] = wrk.format(it[1], it[2], it[3], it[4]) end
+end
+function request()
+  place = place %% #made + 1
+  return made[place]
+end
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.outside", description="The ratios by wrk.")
+    parser.add_argument("--rounds", type=int, default=5)
+    rounds = parser.parse_args().rounds
+    if shutil.which("wrk") is None:
+        sys.exit("wrk is not installed; Debian: apt install wrk")
+    tell = Console(stderr=True).print
+    environments.python(tell)
+    machine.take_place()
+    found: dict[str, dict[str, list[tuple[float, float]]]] = {name: {} for name in OPERATIONS}
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="tandem-outside-")))
+        database = stack.enter_context(postgresql())
+        fill(database, tell)
+        servers = {"tandem": stack.enter_context(Server(CONTENDERS_BY_NAME["tandem"], database.url, folder))}
+        material = prepare(database, servers["tandem"])
+        ours = {operation.name: operation for operation in operations(material)}
+        others = {operation.name: operation for operation in operations(material, seed=OTHER_SEED)}
+        for name in NAMES[1:]:
+            servers[name] = stack.enter_context(Server(CONTENDERS_BY_NAME[name], database.url, folder))
+            compare(servers["tandem"], servers[name], list(ours.values()), material)
+            database.put_back()
+        for name in OPERATIONS:
+            script = folder / f"{name}.lua"
+            script.write_text(_script(others[name].exchanges))
+            for round_ in range(rounds + 1):
+                tell(f"{others[name].title}: " + (f"round {round_} of {rounds}" if round_ else "warming up"))
+                rates = {}
+                for server in servers.values():
+                    closed = closed_loop(server.port, ours[name].requests, ours[name].status, 1.0)
+                    _put_back(database, ours[name])
+                    rates[server.contender.name] = (closed.requests / closed.seconds, _wrk(server.port, script))
+                    _put_back(database, ours[name])
+                if round_:
+                    for contender, (inside, outside) in rates.items():
+                        shares = inside / rates[BASE][0], outside / rates[BASE][1]
+                        found[name].setdefault(contender, []).append(shares)
+    _show({others[name].title: shares for name, shares in found.items()})
+
+
+def _put_back(database: BenchDatabase, operation: Operation) -> None:
+    if operation.writes:
+        database.put_back()
+
+
+def _script(exchanges: Sequence[Exchange]) -> str:
+    """A script for wrk that sends these, round and round. A JSON string is a Lua string, for what is sent here."""
+    lines = []
+    for it in exchanges:
+        fields = ", ".join(f"[{json.dumps(name)}] = {json.dumps(value)}" for name, value in it.headers)
+        method, path, body = json.dumps(it.method), json.dumps(it.path), json.dumps(it.body.decode())
+        lines.append(f"{{{method}, {path}, {{{fields}}}, {body}}}")
+    return _SCRIPT % ",\n".join(lines)
+
+
+def _wrk(port: int, script: Path) -> float:
+    """Requests a second; RuntimeError when any was refused or not answered."""
+    command = ["wrk", "-t1", f"-c{CONNECTIONS}", "-d2s", "-s", str(script), f"http://127.0.0.1:{port}"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    if "Non-2xx" in said or "Socket errors" in said:
+        raise RuntimeError(said)
+    rate = re.search(r"Requests/sec:\s+([\d.]+)", said)
+    assert rate is not None, said
+    return float(rate[1])
+
+
+def _show(found: dict[str, dict[str, list[tuple[float, float]]]]) -> None:
+    """Of each operation and contender: the share of the limit that the bench finds, that wrk finds, and the two."""
+    table = Table("operation", *(name for name in NAMES if name != BASE), title="bench, wrk: wrk to bench")
+    furthest = 0.0
+    for title, contenders in found.items():
+        cells = []
+        for name in NAMES:
+            if name != BASE:
+                inside, outside = (statistics.median(shares) for shares in zip(*contenders[name], strict=True))
+                furthest = max(furthest, abs(outside / inside - 1))
+                cells.append(f"{inside:.2f}, {outside:.2f}: {outside / inside:.2f}")
+        table.add_row(title, *cells)
+    Console(width=140).print(table)
+    print(f"furthest apart: {furthest:.0%}, at most {AGREED:.0%} is agreement")
+
+
+if __name__ == "__main__":
+    main()
