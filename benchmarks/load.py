@@ -62,9 +62,12 @@ class _Connection:
 def closed_loop(
     port: int, requests: Iterator[bytes], status: int, seconds: float, connections: int = CONNECTIONS
 ) -> Closed:
-    """Keep every connection busy for so long. LoadError for a reply of another status."""
+    """Keep every connection busy for so long, then take the last replies. LoadError for a reply of another status.
+
+    All that the server did is counted: its time, too, ends with the last reply.
+    """
     expected = b"HTTP/1.1 %d" % status
-    answered = 0
+    answered = done = 0
     poll = select.epoll()
     opened = {}
     try:
@@ -76,7 +79,7 @@ def closed_loop(
         until = started + seconds
         for connection in opened.values():
             connection.socket.send(next(requests))
-        while time.perf_counter() < until:
+        while done < connections:
             events = poll.poll(_TIMEOUT_SECONDS)
             if not events:
                 raise LoadError(f"no reply for {_TIMEOUT_SECONDS} s")
@@ -87,10 +90,14 @@ def closed_loop(
                     if not reply.startswith(expected):
                         raise LoadError(f"{status} was expected: {reply[:1000]!r}")
                     answered += 1
-                    connection.socket.send(next(requests))
+                    if time.perf_counter() < until:
+                        connection.socket.send(next(requests))
+                    else:
+                        done += 1
         return Closed(answered, time.perf_counter() - started)
     finally:
-        _finish(list(opened.values()))
+        for connection in opened.values():
+            connection.socket.close()
         poll.close()
 
 

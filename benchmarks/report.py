@@ -157,7 +157,8 @@ def verdicts(speed: dict[str, Any]) -> list[str]:
         for operation, aim in TARGETS.items():
             if operation in measured:
                 rate, work = (ratio(measured[operation], "tandem", "limit", how)[0] for how in (throughput, thrift))
-                met = "met" if rate >= aim else "NOT met"
+                # Where the database holds the limit up, its rate says little of what the server could do.
+                met = "met" if min(rate, work) >= aim else "NOT met"
                 title = speed["operations"][operation]
                 lines.append(f"{title}: {rate:.2f} of the limit ({work:.2f} by processor time), aim {aim:.2f}: {met}")
     for peer in speed["peers"]:
@@ -230,7 +231,9 @@ def _speed_markdown(speed: dict[str, Any]) -> str:
             "Requests a second of one worker on one core, as a share of what raw ASGI, asyncpg and orjson reach "
             f"(`limit`): median of {speed['rounds']} rounds, {speed['date']}, {machine['cores']} cores of "
             f"{machine['processor']}, PostgreSQL beside it, {speed['data']}: 20,100 posts, 1,010,951 votes. Everybody "
-            "does the same work and gives the same replies; Tandem does so with all it has switched on."
+            "does the same work and gives the same replies; Tandem does so with all it has switched on. In brackets "
+            "the same by the server's processor time: where the database held the limit up, the rate is kinder. "
+            "Passwords are hashed at 4 rounds; Tandem and Cadwyn, over its core, count guesses, too."
         ),
         "",
         "| | " + " | ".join(names) + " |",
@@ -239,8 +242,8 @@ def _speed_markdown(speed: dict[str, Any]) -> str:
     for operation, turns in speed["measured"].items():
         cells = []
         for name in names:
-            value = f"{ratio(turns, name, 'limit', throughput)[0]:.2f}"
-            cells.append(f"**{value}**" if name == "tandem" else value)
+            rate, work = (ratio(turns, name, "limit", how)[0] for how in (throughput, thrift))
+            cells.append(f"**{rate:.2f}** ({work:.2f})" if name == "tandem" else f"{rate:.2f} ({work:.2f})")
         lines.append(f"| {speed['operations'][operation]} | {' | '.join(cells)} |")
     lines += [
         "| memory, MB | " + " | ".join(f"{speed['memory_mb'][name]:.0f}" for name in names) + " |",

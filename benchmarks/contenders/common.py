@@ -35,6 +35,7 @@ _ISSUER = _AUDIENCE = "tandem"
 HEADER = {"kid": hmac.digest(SECRET_KEY.encode(), b"tandem key id", "sha256")[:8].hex(), "typ": "at+jwt"}
 _CURSOR_KEY = hmac.digest(SECRET_KEY.encode(), b"tandem list cursor", hashlib.sha256)
 _WELL_FORMED_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_NOBODYS = bcrypt_sha256.using(rounds=int(os.environ["BCRYPT_ROUNDS"])).hash("")
 
 
 class Claims(NamedTuple):
@@ -63,9 +64,7 @@ def issue(user_id: int, session_id: str) -> str:
 def verify(token: str) -> Claims | None:
     """The claims of a token issued here and not expired; None for any other."""
     try:
-        if jwt.get_unverified_header(token) != {"alg": "HS256", **HEADER}:
-            return None
-        payload = jwt.decode(
+        decoded = jwt.decode_complete(
             token,
             SECRET_KEY,
             algorithms=["HS256"],
@@ -75,7 +74,9 @@ def verify(token: str) -> Claims | None:
         )
     except (jwt.PyJWTError, ValueError, OverflowError, RecursionError):
         return None
-    return checked(payload)
+    if decoded["header"] != {"alg": "HS256", **HEADER}:
+        return None
+    return checked(decoded["payload"])
 
 
 def checked(payload: dict[str, Any]) -> Claims | None:
@@ -94,10 +95,8 @@ def checked(payload: dict[str, Any]) -> Claims | None:
 
 def password_fits(password: str, password_hash: str | None) -> bool:
     """Bcrypt over SHA-256; without a hash it takes as long and says no."""
-    if password_hash is None:
-        bcrypt_sha256.dummy_verify()
-        return False
-    return bool(bcrypt_sha256.verify(password, password_hash))
+    fits = bcrypt_sha256.verify(password, password_hash or _NOBODYS)
+    return bool(fits) and password_hash is not None
 
 
 def new_refresh_token() -> tuple[str, str]:

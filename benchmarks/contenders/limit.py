@@ -41,7 +41,7 @@ _JSON = orjson.OPT_UTC_Z
 _SESSION = "SELECT user_id FROM sessions WHERE id = $1 AND user_id = $2 AND (only_token IS NULL OR only_token = $3)"
 _POST = """
 SELECT p.id, p.title, p.content, p.published, p.created_at, p.updated_at,
-       u.id AS owner_id, u.email, u.display_name, u.created_at AS owner_created_at, p.votes_up, p.votes_down,
+       u.id AS owner_id, u.display_name, p.votes_up, p.votes_down,
        (SELECT v.value FROM votes v WHERE v.user_id = $1 AND v.post_id = p.id) AS my_vote,
        (SELECT string_agg(named.name, ',') FROM (SELECT t.name FROM tags t JOIN post_tags pt ON pt.tag_id = t.id
         WHERE pt.post_id = p.id ORDER BY pt.position) named) AS tags
@@ -51,8 +51,15 @@ WHERE (p.published OR p.owner_id = $1)
 _BY_ID = f"{_POST} AND p.id = $2"
 _NEWEST = f"{_POST} ORDER BY p.created_at DESC, p.id DESC LIMIT $2"
 _NEWEST_WITH_TEXT = f"{_POST} AND strpos(p.title_folded, $3) > 0 ORDER BY p.created_at DESC, p.id DESC LIMIT $2"
-_OLDEST_ID = f"{_POST} ORDER BY p.id LIMIT $2 OFFSET $3"
-_OLDEST_ID_WITH_TEXT = f"{_POST} AND strpos(p.title_folded, $4) > 0 ORDER BY p.id LIMIT $2 OFFSET $3"
+_POST_V1 = """
+SELECT p.id, p.title, p.content, p.published, p.created_at,
+       u.id AS owner_id, u.email, u.created_at AS owner_created_at, p.votes_up
+FROM posts p JOIN users u ON u.id = p.owner_id
+WHERE (p.published OR p.owner_id = $1)
+"""
+_BY_ID_V1 = f"{_POST_V1} AND p.id = $2"
+_OLDEST_ID = f"{_POST_V1} ORDER BY p.id LIMIT $2 OFFSET $3"
+_OLDEST_ID_WITH_TEXT = f"{_POST_V1} AND strpos(p.title_folded, $4) > 0 ORDER BY p.id LIMIT $2 OFFSET $3"
 
 _INSERT_POST = """
 INSERT INTO posts (title, title_folded, content, published, owner_id, votes_up, votes_down, created_at, updated_at)
@@ -187,7 +194,7 @@ async def _get_post_v1(scope: dict[str, Any], given: str, send: Send) -> None:
     claims = _claims(scope)
     async with pool.acquire() as connection:
         viewer = await _authenticate(connection, claims)
-        row = await connection.fetchrow(_BY_ID, viewer, post_id)
+        row = await connection.fetchrow(_BY_ID_V1, viewer, post_id)
     if row is None:
         raise Refused(404)
     await _reply(send, 200, _post_v1(row))

@@ -3,14 +3,19 @@
 It follows https://docs.cadwyn.dev: "Version with paths and numbers", "Version changes", "Schema migrations" and
 "Endpoint migrations". Business logic returns HEAD; version 2 is HEAD without what it does not show; version 1 is made
 from it by converters, and where the two differ in more than form (paging, who may read), by an endpoint of the older
-version and a version change with side effects. Endpoints are plain `def`, dependencies `async def`, as Tandem's.
+version and a version change with side effects. Endpoints are plain `def`, dependencies `async def`, as Tandem's. Tokens
+are the core's, and so is logging in, which is `async def` there: it counts guesses as Tandem does, and as no other
+contender does.
 """
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
 import common
+from anyio.to_thread import current_default_thread_limiter
 from cadwyn import (
     Cadwyn,
     HeadVersion,
@@ -24,20 +29,33 @@ from cadwyn import (
     endpoint,
     schema,
 )
-from fastapi import Depends, Form, HTTPException, Path, Query, Request, Response
+from fastapi import Depends, FastAPI, Form, HTTPException, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.security import OAuth2PasswordBearer
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.db import Database
-from app.domain import posts, sessions, users, votes
+from app.db import Connection, Database
+from app.domain import errors, posts, sessions, votes
+from app.domain.accounts import Accounts, Verified
 from app.domain.errors import DomainError, Kind
+from app.domain.passwords import PasswordHasher
 from app.domain.posts import PostFilter, PostView
-from app.domain.tokens import Claims
+from app.domain.sessions import Login
+from app.domain.throttling import Throttle
+from app.domain.tokens import AccessTokens, Claims
 from app.settings import Settings
 
-database = Database(Settings().database_url, pool_size=common.POOL_SIZE)
+# The core, put together as app/main.py does
+
+settings = Settings()
+database = Database(settings.database_url, pool_size=common.POOL_SIZE, spare=0)
+accounts = Accounts(
+    database,
+    PasswordHasher(rounds=settings.bcrypt_rounds, workers=settings.password_hash_workers),
+    Throttle(settings.login_failures_allowed, timedelta(seconds=settings.login_lock_seconds)),
+)
+tokens = AccessTokens(settings.secret_key.get_secret_value(), timedelta(minutes=settings.access_token_expire_minutes))
 
 
 # HEAD: all that any version shows
@@ -227,10 +245,9 @@ oauth2_scheme = OAuth2PasswordBearer(tokenUrl="/v2/auth/token", auto_error=False
 
 
 async def caller(token: Annotated[str | None, Depends(oauth2_scheme)]) -> Claims:
-    claims = common.verify(token) if token else None
-    if claims is None:
-        raise HTTPException(401, headers={"WWW-Authenticate": "Bearer"})
-    return Claims(*claims)
+    if token is None:
+        raise errors.unauthenticated()
+    return tokens.verify(token)
 
 
 async def caller_if_any(request: Request, token: Annotated[str | None, Depends(oauth2_scheme)]) -> Claims | None:
@@ -294,10 +311,10 @@ def list_posts_by_offset(
 
 @router.post("/posts", status_code=201)
 def create_post(body: PostWrite, response: Response, caller: Caller) -> Post:
-    with database.write() as session:
-        author = sessions.authenticate(session.connection(), caller)
+    with database.write() as connection:
+        author = sessions.authenticate(connection, caller)
         post = posts.create(
-            session, author, title=body.title, content=body.content, published=body.published, tags=body.tags
+            connection, author, title=body.title, content=body.content, published=body.published, tags=body.tags
         )
     response.headers["Location"] = f"/v2/posts/{post.id}"
     return post_of(post, author)
@@ -305,9 +322,9 @@ def create_post(body: PostWrite, response: Response, caller: Caller) -> Post:
 
 @router.put("/posts/{post_id}/vote")
 def put_vote(post_id: PostId, body: VoteWrite, caller: Caller) -> VoteResult:
-    with database.write() as session:
-        voter = sessions.authenticate(session.connection(), caller)
-        up, down = votes.put(session, voter, post_id, body.value)
+    with database.write() as connection:
+        voter = sessions.authenticate(connection, caller)
+        up, down = votes.put(connection, voter, post_id, body.value)
     return VoteResult(value=body.value, votes=Votes(up=up, down=down, score=up - down))
 
 
@@ -317,28 +334,36 @@ class LoginForm(BaseModel):
     password: Text = Field(max_length=1024)
 
 
+def _begin(connection: Connection, verified: Verified) -> Login:
+    lifetime = timedelta(days=settings.refresh_token_expire_days)
+    return accounts.begin(connection, verified, lifetime, refreshable=True)
+
+
 @router.post("/auth/token")
-def log_in(form: Annotated[LoginForm, Form()], response: Response) -> TokenPair:
-    with database.read() as connection:
-        known = users.credentials(connection, form.username)
-    kept = known.password_hash if known else None
-    if not common.password_fits(form.password, kept) or known is None:
-        raise HTTPException(400)
-    with database.write() as session:
-        if users.lock_password_hash(session, known.user_id) != kept:
-            raise HTTPException(400)
-        lifetime = timedelta(days=common.REFRESH_TOKEN_DAYS)
-        login = sessions.begin(session, known.user_id, lifetime, refreshable=True)
+async def log_in(form: Annotated[LoginForm, Form()], response: Response) -> TokenPair:
+    try:
+        login = await accounts.log_in(_begin, email=form.username, password=form.password)
+    except DomainError:
+        raise HTTPException(400) from None
     response.headers["Cache-Control"] = "no-store"
     return TokenPair(
-        access_token=common.issue(login.user_id, login.session_id),
+        access_token=tokens.issue(login.user_id, login.session_id),
         token_type="Bearer",
-        expires_in=common.ACCESS_TOKEN_SECONDS,
+        expires_in=int(tokens.lifetime.total_seconds()),
         refresh_token=login.refresh_token,
     )
 
 
+@asynccontextmanager
+async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    # As many threads as connections: a thread that runs never waits for the pool.
+    current_default_thread_limiter().total_tokens = common.POOL_SIZE
+    yield
+    database.close()
+
+
 app = Cadwyn(
+    lifespan=lifespan,
     versions=versions,
     api_version_parameter_name="api_version",
     api_version_format="string",

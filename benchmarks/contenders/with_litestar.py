@@ -378,7 +378,9 @@ app = Litestar(
             SQLAlchemyAsyncConfig(
                 connection_string=common.DATABASE_URL.replace("postgresql://", "postgresql+asyncpg://"),
                 engine_config=EngineConfig(
-                    pool_size=common.POOL_SIZE, connect_args={"server_settings": {"timezone": "UTC"}}
+                    pool_size=common.POOL_SIZE,
+                    max_overflow=0,  # or connections beyond the pool's are opened and closed all the time
+                    connect_args={"server_settings": {"timezone": "UTC"}},
                 ),
                 session_config=AsyncSessionConfig(expire_on_commit=False),
                 enable_touch_updated_timestamp_listener=False,  # a vote is no change of the post

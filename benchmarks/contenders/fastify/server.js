@@ -31,10 +31,15 @@ const pool = new pg.Pool({ connectionString: process.env.DATABASE_URL, max: 10, 
 
 const POST = `
 SELECT p.id, p.title, p.content, p.published, p.created_at, p.updated_at,
-       u.id AS owner_id, u.email, u.display_name, u.created_at AS owner_created_at, p.votes_up, p.votes_down,
+       u.id AS owner_id, u.display_name, p.votes_up, p.votes_down,
        (SELECT v.value FROM votes v WHERE v.user_id = $1 AND v.post_id = p.id) AS my_vote,
        (SELECT string_agg(named.name, ',') FROM (SELECT t.name FROM tags t JOIN post_tags pt ON pt.tag_id = t.id
         WHERE pt.post_id = p.id ORDER BY pt.position) named) AS tags
+FROM posts p JOIN users u ON u.id = p.owner_id
+WHERE (p.published OR p.owner_id = $1)`
+const POST_V1 = `
+SELECT p.id, p.title, p.content, p.published, p.created_at,
+       u.id AS owner_id, u.email, u.created_at AS owner_created_at, p.votes_up
 FROM posts p JOIN users u ON u.id = p.owner_id
 WHERE (p.published OR p.owner_id = $1)`
 
@@ -44,8 +49,9 @@ const QUERIES = {
   byId: `${POST} AND p.id = $2`,
   newest: `${POST} ORDER BY p.created_at DESC, p.id DESC LIMIT $2`,
   newestWithText: `${POST} AND strpos(p.title_folded, $3) > 0 ORDER BY p.created_at DESC, p.id DESC LIMIT $2`,
-  oldestId: `${POST} ORDER BY p.id LIMIT $2 OFFSET $3`,
-  oldestIdWithText: `${POST} AND strpos(p.title_folded, $4) > 0 ORDER BY p.id LIMIT $2 OFFSET $3`,
+  byIdV1: `${POST_V1} AND p.id = $2`,
+  oldestId: `${POST_V1} ORDER BY p.id LIMIT $2 OFFSET $3`,
+  oldestIdWithText: `${POST_V1} AND strpos(p.title_folded, $4) > 0 ORDER BY p.id LIMIT $2 OFFSET $3`,
   insertPost: `INSERT INTO posts
     (title, title_folded, content, published, owner_id, votes_up, votes_down, created_at, updated_at)
     VALUES ($1, $2, $3, $4, $5, 0, 0, $6, $6) RETURNING id`,
@@ -292,7 +298,7 @@ const oldRefusals = { 401: oldError, 404: oldError, 422: oldError }
 
 app.get(
   '/v2/posts/:id',
-  { schema: { params: idParams, response: { 200: post, ...refusals } }, preHandler: authenticateIfAny },
+  { schema: { params: idParams, response: { 200: post, ...refusals } }, onRequest: authenticateIfAny },
   async (request) => {
     const [row] = await rows(pool, 'byId', request.viewer, idOf(request))
     if (row === undefined) throw new Refused(404)
@@ -302,7 +308,7 @@ app.get(
 
 app.get(
   '/v2/posts',
-  { schema: { querystring: listQuery, response: { 200: postPage, ...refusals } }, preHandler: authenticateIfAny },
+  { schema: { querystring: listQuery, response: { 200: postPage, ...refusals } }, onRequest: authenticateIfAny },
   async (request, reply) => {
     const { limit, q } = request.query
     const found = q
@@ -326,7 +332,7 @@ app.get(
 
 app.post(
   '/v2/posts',
-  { schema: { body: postBody, response: { 201: post, ...refusals } }, preHandler: authenticate },
+  { schema: { body: postBody, response: { 201: post, ...refusals } }, onRequest: authenticate },
   async (request, reply) => {
     const { title, content, published, tags } = request.body
     const names = [...new Set(tags)]
@@ -349,7 +355,7 @@ app.post(
 
 app.put(
   '/v2/posts/:id/vote',
-  { schema: { params: idParams, body: voteBody, response: { 200: voteResult, ...refusals } }, preHandler: authenticate },
+  { schema: { params: idParams, body: voteBody, response: { 200: voteResult, ...refusals } }, onRequest: authenticate },
   async (request) => {
     const id = idOf(request)
     const { value } = request.body
@@ -420,9 +426,9 @@ app.post(
 
 app.get(
   '/v1/posts/:id',
-  { schema: { params: idParams, response: { 200: postWithVotes, ...oldRefusals } }, preHandler: authenticate },
+  { schema: { params: idParams, response: { 200: postWithVotes, ...oldRefusals } }, onRequest: authenticate },
   async (request) => {
-    const [row] = await rows(pool, 'byId', request.viewer, idOf(request))
+    const [row] = await rows(pool, 'byIdV1', request.viewer, idOf(request))
     if (row === undefined) throw new Refused(404)
     return postWithVotesOf(row)
   }
@@ -435,7 +441,7 @@ app.get(
       querystring: listQueryV1,
       response: { 200: { type: 'array', items: postWithVotes }, ...oldRefusals }
     },
-    preHandler: authenticate
+    onRequest: authenticate
   },
   async (request) => {
     const { limit, skip, search } = request.query
