@@ -12,7 +12,7 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.middleware.gzip import GZipMiddleware
-from fastapi.routing import iter_route_contexts
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.routing import compile_path
@@ -30,7 +30,7 @@ from app.versioning.pages import Pages
 from app.versioning.problems import Problem
 from app.versioning.quotas import Limits
 from app.versioning.registry import LifecycleError
-from app.versioning.sections import Section, first_segment
+from app.versioning.sections import Section, first_segment, served_routes, under
 from app.versioning.usage import FLUSH_SECONDS, STOP_SECONDS, Call, Counts, Ledger, operations_of
 from app.versioning.version import ApiVersion
 
@@ -97,7 +97,11 @@ def install(app: FastAPI, installation: Installation) -> Installed:
     app.router.routes.clear()
     for version in reversed(versions):
         for beginning, routes in groupby(version.router.routes, first_segment):
-            app.include_router(Section(version.prefix + beginning, routes), prefix=version.prefix)
+            if beginning:
+                placed = [under(version.prefix, route) for route in routes if isinstance(route, APIRoute)]
+                app.router.routes.append(Section(version.prefix + beginning, placed))
+            else:
+                app.include_router(APIRouter(routes=list(routes)), prefix=version.prefix)
     app.router.routes.extend(routes_of_the_application)
     _refuse_routes_without_version(app, versions)
     documents = {version.name: build_document(app, version, installation.info) for version in versions}
@@ -129,7 +133,7 @@ def install(app: FastAPI, installation: Installation) -> Installed:
 
 
 def _refuse_routes_without_version(app: FastAPI, versions: Sequence[ApiVersion]) -> None:
-    for context in iter_route_contexts(app.routes):
+    for context in served_routes(app):
         if getattr(context, "include_in_schema", False) and version_of(context.path or "", versions) is None:
             raise LifecycleError(
                 f"{context.path} is in no version: put it into a version's router, or set include_in_schema=False"
@@ -184,7 +188,7 @@ def _handle_errors(app: FastAPI, installation: Installation) -> None:
     render = _render(installation)
     served = [
         (compile_path(context.path)[0], context.methods or set())
-        for context in iter_route_contexts(app.routes)
+        for context in served_routes(app)
         if context.path and context.methods
     ]
 

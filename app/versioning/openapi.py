@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
-from fastapi.routing import RouteContext, iter_route_contexts
+from fastapi.routing import RouteContext
 from pydantic.json_schema import models_json_schema
 
 from app.versioning.operations import METHODS, operations
+from app.versioning.sections import served_routes
 from app.versioning.times import rfc3339
 from app.versioning.version import ApiVersion, ErrorFormat
 
@@ -70,9 +71,9 @@ def merge_patch_body(model: str) -> dict[str, Any]:
     return {"requestBody": {"content": {"application/merge-patch+json": schema}}}
 
 
-def routes_of(app: FastAPI | APIRouter, version: ApiVersion) -> list[RouteContext]:
+def routes_of(app: FastAPI, version: ApiVersion) -> list[RouteContext]:
     """The version's routes as served, each with its full path."""
-    return [context for context in iter_route_contexts(app.routes) if version.owns(context.path or "")]
+    return [context for context in served_routes(app) if version.owns(context.path or "")]
 
 
 def build_document(app: FastAPI, version: ApiVersion, info: Mapping[str, Any]) -> dict[str, Any]:
