@@ -81,15 +81,15 @@ def plan_(
         window = Brownout(starts, ends or starts + (length or timedelta()), client, percentage or 100)
     except OverflowError:
         raise typer.BadParameter("is too long", param_hint="'--for'") from None
-    with opened_migrated() as database, database.write() as session:
+    with opened_migrated() as database, database.write() as connection:
         if dry_run:
-            if (fault := plan.fault(session.connection(), served, window)) is not None:
+            if (fault := plan.fault(connection, served, window)) is not None:
                 raise LifecycleError(fault)
-            found = rehearsal.rehearse(session.connection(), version, window, weeks=weeks or 1, hourly=_hourly())
+            found = rehearsal.rehearse(connection, version, window, weeks=weeks or 1, hourly=_hourly())
             _show_rehearsal(version, window, found)
         else:
-            id_ = plan.plan(session, served, window, reason)
-        heard_of = client is None or plan.heard_of(session.connection(), client)
+            id_ = plan.plan(connection, served, window, reason)
+        heard_of = client is None or plan.heard_of(connection, client)
     if not heard_of:
         typer.echo(f"no client {client} is registered or has called so far", err=True)
     if dry_run:
@@ -118,8 +118,8 @@ def list_(version: Annotated[str | None, typer.Argument(help="Such as v1; by def
 @brownouts_app.command()
 def cancel(id_: _Id) -> None:
     """End a planned brownout, or keep it from starting."""
-    with opened_migrated() as database, database.write() as session:
-        if not plan.cancel(session, id_):
+    with opened_migrated() as database, database.write() as connection:
+        if not plan.cancel(connection, id_):
             raise LifecycleError(f"there is no brownout {id_} to cancel; see: tandem versions brownout list")
     typer.echo(f"brownout {id_} cancelled")
 
@@ -127,16 +127,16 @@ def cancel(id_: _Id) -> None:
 @brownouts_app.command()
 def stop() -> None:
     """Stop every brownout, the open ones too, until `resume`: the kill switch."""
-    with opened_migrated() as database, database.write() as session:
-        plan.stop(session)
+    with opened_migrated() as database, database.write() as connection:
+        plan.stop(connection)
     typer.echo("all brownouts stopped; go on with: tandem versions brownout resume")
 
 
 @brownouts_app.command()
 def resume() -> None:
     """Let brownouts happen again as planned."""
-    with opened_migrated() as database, database.write() as session:
-        plan.resume(session)
+    with opened_migrated() as database, database.write() as connection:
+        plan.resume(connection)
     typer.echo("brownouts happen as planned")
 
 

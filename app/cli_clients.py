@@ -37,9 +37,9 @@ def register(
         message = "an id has 1 to 64 of a-z, 0-9, dots, hyphens and underscores, and begins with a letter or a digit"
         raise typer.BadParameter(message, param_hint="ID")
     _check(name, contact, pinned)
-    with opened_migrated() as database, database.write() as session:
-        owner_id = users.id_of(session.connection(), owner) if owner is not None else None
-        clients.register(session, client_id, name=name, contact=contact, pinned_version=pinned, owner_id=owner_id)
+    with opened_migrated() as database, database.write() as connection:
+        owner_id = users.id_of(connection, owner) if owner is not None else None
+        clients.register(connection, client_id, name=name, contact=contact, pinned_version=pinned, owner_id=owner_id)
     typer.echo(f"client {client_id} registered")
 
 
@@ -105,18 +105,18 @@ def change(
         changes["pinned_version"] = pinned
     if no_owner:
         changes["owner_id"] = None
-    with opened_migrated() as database, database.write() as session:
+    with opened_migrated() as database, database.write() as connection:
         if owner is not None:
-            changes["owner_id"] = users.id_of(session.connection(), owner)
-        clients.change(session, client_id, changes)
+            changes["owner_id"] = users.id_of(connection, owner)
+        clients.change(connection, client_id, changes)
     typer.echo(f"client {client_id} changed")
 
 
 @commands.command()
 def remove(client_id: Annotated[str, typer.Argument(metavar="ID")]) -> None:
     """Take a client off the register. What it has called stays counted."""
-    with opened_migrated() as database, database.write() as session:
-        clients.remove(session, client_id)
+    with opened_migrated() as database, database.write() as connection:
+        clients.remove(connection, client_id)
     typer.echo(f"client {client_id} removed")
 
 
@@ -126,8 +126,8 @@ def opt_out(
     off: Annotated[bool, typer.Option("--off", help="Brownouts hit it again.")] = False,
 ) -> None:
     """Leave a client out of every brownout."""
-    with opened_migrated() as database, database.write() as session:
-        clients.change(session, client_id, {"brownout_exempt": not off})
+    with opened_migrated() as database, database.write() as connection:
+        clients.change(connection, client_id, {"brownout_exempt": not off})
     typer.echo(f"brownouts {'hit' if off else 'leave out'} client {client_id}")
 
 

@@ -31,9 +31,9 @@ def import_(
         transfer.open_dump(file) as (lines, at),
     ):
         task = progress.add_task("importing", total=file.stat().st_size)
-        with database.write_in_bulk() as session:
+        with database.write_in_bulk() as connection:
             counts = transfer.import_dump(
-                session, lines, append=append, on_progress=lambda: progress.update(task, completed=at())
+                connection, lines, append=append, on_progress=lambda: progress.update(task, completed=at())
             )
     typer.echo(f"imported {counts.users} users, {counts.posts} posts, {counts.votes} votes")
 

@@ -80,8 +80,8 @@ def show(
 def prune() -> None:
     """Add up by the day and delete what is old; the service itself does it once an hour."""
     settings = load_settings()
-    with opened_migrated() as database, database.write_in_bulk() as session:
+    with opened_migrated() as database, database.write_in_bulk() as connection:
         done = ledger.prune(
-            session, hourly=timedelta(days=settings.usage_hourly_days), kept=timedelta(days=settings.usage_days)
+            connection, hourly=timedelta(days=settings.usage_hourly_days), kept=timedelta(days=settings.usage_days)
         )
     typer.echo(f"{done.rolled_up} hourly rows added up by the day, {done.forgotten} rows deleted")

@@ -27,9 +27,9 @@ def create(
     _check(Email, email, "EMAIL", "not an e-mail address")
     _check(DisplayName | None, display_name, "--display-name", "a name shown has 1 to 100 characters")
     password_hash = _hash(password)
-    with opened_migrated() as database, database.write() as session:
+    with opened_migrated() as database, database.write() as connection:
         user = users.create(
-            session, email=email, password_hash=password_hash, display_name=display_name, is_admin=admin
+            connection, email=email, password_hash=password_hash, display_name=display_name, is_admin=admin
         )
     typer.echo(f"user {user.id} made")
 
@@ -37,8 +37,8 @@ def create(
 @commands.command()
 def promote(email: str) -> None:
     """Make an account an administrator's."""
-    with opened_migrated() as database, database.write() as session:
-        users.promote(session, email)
+    with opened_migrated() as database, database.write() as connection:
+        users.promote(connection, email)
     typer.echo("promoted")
 
 
@@ -51,8 +51,8 @@ def set_password(
 ) -> None:
     """Set an account's password and end its sessions: for imported people, and for those who forgot theirs."""
     password_hash = _hash(password)
-    with opened_migrated() as database, database.write() as session:
-        users.reset_password(session, email, password_hash)
+    with opened_migrated() as database, database.write() as connection:
+        users.reset_password(connection, email, password_hash)
     typer.echo("password set; every session of the account has ended")
 
 

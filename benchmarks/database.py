@@ -115,9 +115,9 @@ def let_log_in(database: BenchDatabase, number: int) -> list[tuple[int, str]]:
         for user_id, email in database.run("SELECT id, email FROM users ORDER BY id LIMIT %s", number)
     ]
     tables = Database(Settings(database_url=database.url).database_url)
-    with tables.write() as session:
+    with tables.write() as connection:
         for user_id, _ in people:
-            users.set_password_hash(session, user_id, hashed)
+            users.set_password_hash(connection, user_id, hashed)
     tables.close()
     return people
 

@@ -82,10 +82,10 @@ def main() -> None:
         app = create_app(Settings(database_url=url, secret_key="x" * 32, log_level="WARNING", usage_flush_seconds=3600))
         services = app.state.services
         migrations.upgrade(services.database)
-        with services.database.write() as session:
-            user = users.create(session, email="ada@example.com", password_hash=None)
-            posts.create(session, user.id, title="On Engines", content="Notes.", published=True, tags=["engines"])
-            login = sessions.begin(session, user.id, timedelta(days=1), refreshable=False)
+        with services.database.write() as connection:
+            user = users.create(connection, email="ada@example.com", password_hash=None)
+            posts.create(connection, user.id, title="On Engines", content="Notes.", published=True, tags=["engines"])
+            login = sessions.begin(connection, user.id, timedelta(days=1), refreshable=False)
         asyncio.run(_measure(app, services.tokens.issue(login.user_id, login.session_id)))
 
 

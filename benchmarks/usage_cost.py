@@ -89,9 +89,9 @@ def main() -> None:
         app = create_app(settings)
         database = app.state.services.database
         migrations.upgrade(database)
-        with database.write() as session:
-            user = users.create(session, email="ada@example.com", password_hash=None)
-            posts.create(session, user.id, title="On Engines", content="Notes.", published=True, tags=["engines"])
+        with database.write() as connection:
+            user = users.create(connection, email="ada@example.com", password_hash=None)
+            posts.create(connection, user.id, title="On Engines", content="Notes.", published=True, tags=["engines"])
         asyncio.run(_measure(app))
 
 

@@ -34,10 +34,10 @@ def sign_up(url: str, count: int, rounds: int) -> None:
     """So many accounts with a password, known0@…, and without one, as imported people are, imported0@…"""
     password_hash = PasswordHasher(rounds=rounds, workers=1).hash_blocking(PASSWORD)
     database = Database(Settings(database_url=url).database_url)
-    with database.write() as session:
+    with database.write() as connection:
         for number in range(count):
-            users.create(session, email=f"known{number}@example.com", password_hash=password_hash)
-            users.create(session, email=f"imported{number}@example.com", password_hash=None)
+            users.create(connection, email=f"known{number}@example.com", password_hash=password_hash)
+            users.create(connection, email=f"imported{number}@example.com", password_hash=None)
     database.close()
 
 

@@ -144,8 +144,8 @@ def test_migrating_under_load(postgres: PostgresServer, next_release: Path, tmp_
 
 
 def many_posts(database: Database) -> None:
-    with database.write_in_bulk() as session:
-        session.execute(
+    with database.write_in_bulk() as connection:
+        connection.execute(
             sa.text(
                 "INSERT INTO posts (title, title_folded, content, published, owner_id, votes_up, votes_down,"
                 " created_at, updated_at) SELECT 'many ' || n, 'many ' || n, repeat('x', 500), true,"

@@ -64,15 +64,15 @@ def every_slot_works(url: str, nodes: Sequence[LiveServer]) -> int:
         httpx2.Client(limits=limits, timeout=30) as client,
         ThreadPoolExecutor(8 * all_of_them) as pool,
     ):
-        with database.write() as session:
-            session.execute(sa.text("LOCK TABLE posts"))
+        with database.write() as connection:
+            connection.execute(sa.text("LOCK TABLE posts"))
             asked = [pool.submit(client.get, f"{node.url}/v2/posts") for _ in range(60) for node in nodes]
             waiting, deadline = 0, time.monotonic() + SLOT_SECONDS
             while waiting < all_of_them and time.monotonic() < deadline:
                 time.sleep(0.05)
                 statement = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-                with database.read() as connection:
-                    waiting = max(waiting, connection.execute(sa.text(statement)).scalar_one())
+                with database.read() as looking:
+                    waiting = max(waiting, looking.execute(sa.text(statement)).scalar_one())
         assert {reply.result().status_code for reply in asked} <= {200, 503}
     return waiting
 

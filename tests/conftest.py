@@ -126,11 +126,11 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def empty(database: Database) -> None:
     """Delete every row, and let ids begin at 1 again."""
-    with database.write() as session:
+    with database.write() as connection:
         for table in reversed(Base.metadata.sorted_tables):
-            session.execute(sa.delete(table))
+            connection.execute(sa.delete(table))
         if database.engine.dialect.name == "sqlite":
-            session.execute(sa.text("DELETE FROM sqlite_sequence"))
+            connection.execute(sa.text("DELETE FROM sqlite_sequence"))
         else:
             for name in ("users", "posts", "tags"):
-                session.execute(sa.text(f"ALTER SEQUENCE {name}_id_seq RESTART"))
+                connection.execute(sa.text(f"ALTER SEQUENCE {name}_id_seq RESTART"))

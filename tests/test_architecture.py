@@ -46,7 +46,7 @@ def test_requests_that_write_are_tried_again():
         for block in (node for node in nodes if isinstance(node, ast.With)):
             for_requests = {"api", "portal", "domain"} & set(path.parts)
             if for_requests and ast.unparse(block.items[0]).endswith(
-                (".write() as session", ".autocommit() as connection")
+                (".write() as connection", ".autocommit() as connection")
             ):
                 around = [
                     function for function in functions if function.lineno < block.lineno <= (function.end_lineno or 0)

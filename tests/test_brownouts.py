@@ -173,16 +173,16 @@ def test_after_the_sunset():
 def world(database_url, tmp_path):
     """A database with two registered clients, one of them exempt."""
     with new_database(database_url, tmp_path) as url:
-        with opened(url) as database, database.write() as session:
-            clients.register(session, "till", name="Tills", contact="tills@example.com")
-            clients.register(session, "kiosk", name="Kiosks", contact="kiosks@example.com")
-            clients.change(session, "kiosk", {"brownout_exempt": True})
+        with opened(url) as database, database.write() as connection:
+            clients.register(connection, "till", name="Tills", contact="tills@example.com")
+            clients.register(connection, "kiosk", name="Kiosks", contact="kiosks@example.com")
+            clients.change(connection, "kiosk", {"brownout_exempt": True})
         yield url
 
 
 def plan_window(url, **more):
-    with opened(url) as database, database.write() as session:
-        return plan.add(session, "v1", NOON, NOON + 30 * MINUTE, **more)
+    with opened(url) as database, database.write() as connection:
+        return plan.add(connection, "v1", NOON, NOON + 30 * MINUTE, **more)
 
 
 def serving(url, **changes):

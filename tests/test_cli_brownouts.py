@@ -52,8 +52,8 @@ def used(url, *uses):
         Use(hour, version, operation, Client(client, source), status): calls
         for hour, version, client, source, operation, status, calls in uses
     }
-    with opened(url) as database, database.write() as session:
-        ledger.store(session, Counts(counts, {}))
+    with opened(url) as database, database.write() as connection:
+        ledger.store(connection, Counts(counts, {}))
 
 
 def test_plan_list_and_cancel(brownout, url):
@@ -175,9 +175,9 @@ def test_wrong_usage(brownout, arguments):
 
 def test_a_dry_run(brownout, url):
     """It names who called at those times a week before, whom the window would hit, and plans nothing."""
-    with opened(url) as database, database.write() as session:
-        clients.register(session, "till", name="Tills", contact="tills@example.com")
-        clients.change(session, "till", {"brownout_exempt": True})
+    with opened(url) as database, database.write() as connection:
+        clients.register(connection, "till", name="Tills", contact="tills@example.com")
+        clients.change(connection, "till", {"brownout_exempt": True})
     nine = datetime(2027, 6, 2, 9, tzinfo=UTC)  # in forty minutes; so the last time it was over is a week ago
     before = nine - WEEK
     used(
@@ -227,8 +227,8 @@ def test_a_client_nobody_has_heard_of(brownout, url):
         planned = brownout(*for_it)
         assert planned.err == f"no client {name} is registered or has called so far\n"
         assert (planned.code, f"brownout {number + 1} of v1 planned" in planned.out) == (0, True)
-    with opened(url) as database, database.write() as session:
-        clients.register(session, "kiosk", name="Kiosks", contact="kiosks@example.com")
+    with opened(url) as database, database.write() as connection:
+        clients.register(connection, "kiosk", name="Kiosks", contact="kiosks@example.com")
     used(url, (NOW - DAY, "v2", "ios", "user-agent", "GET /posts", 2, 1))
     for name in ("kiosk", "ios"):
         lines(brownout("plan", "v1", "--starts", "2027-06-04T09:00Z", "--for", "1h", "--client", name))
@@ -360,18 +360,18 @@ def test_a_worker_that_loses_the_database_keeps_the_plan(database_url, tmp_path)
     with new_database(database_url, tmp_path) as url:
         moment = datetime.now(UTC)
         with opened(url) as database:
-            with database.write() as session:
-                plan.add(session, "v1", moment - HOUR, moment + HOUR)
+            with database.write() as connection:
+                plan.add(connection, "v1", moment - HOUR, moment + HOUR)
             app = create_app(make_settings(url, lifecycle_refresh_seconds=0.1, log_level="ERROR"))
             with TestClient(app) as client:
                 assert client.get("/v1/users/1").status_code == 410
-                with database.write() as session:
-                    session.connection().exec_driver_sql("ALTER TABLE brownouts RENAME TO away")
+                with database.write() as connection:
+                    connection.exec_driver_sql("ALTER TABLE brownouts RENAME TO away")
                 time.sleep(0.5)
                 assert client.get("/v1/users/1").status_code == 410
-                with database.write() as session:
-                    session.connection().exec_driver_sql("ALTER TABLE away RENAME TO brownouts")
-                    plan.stop(session)
+                with database.write() as connection:
+                    connection.exec_driver_sql("ALTER TABLE away RENAME TO brownouts")
+                    plan.stop(connection)
                 deadline = time.monotonic() + SECONDS
                 while client.get("/v1/users/1").status_code == 410:
                     assert time.monotonic() < deadline

@@ -83,8 +83,8 @@ def test_listing_and_removing(there):
     register(there, "quiet-one")
     hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
     uses = {Use(hour, version, "GET /posts", Client("billing", "token"), 2): 4 for version in ("v1", "v2")}
-    with opened(there["DATABASE_URL"]) as database, database.write() as session:
-        ledger.store(session, Counts(uses, {}))
+    with opened(there["DATABASE_URL"]) as database, database.write() as connection:
+        ledger.store(connection, Counts(uses, {}))
     heading, *lines = [line.split() for line in tandem("clients", "list", **there).out.splitlines()]
     assert heading[:3] == ["client", "name", "pinned"]
     seen = hour.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -76,6 +76,16 @@ def test_a_server_loads_nothing_that_only_others_need():
     assert not loaded & (others | {"app.domain.transfer", "app.versioning.contract", "app.versioning.scaffold"})
 
 
+@pytest.mark.skipif((os.cpu_count() or 1) < 2 or sys.platform != "linux", reason="benchmarks need two cores")
+def test_what_is_measured_has_a_core_of_its_own():
+    """A server that is started once the load has taken its place is on another core than the load."""
+    program = "from benchmarks import machine; machine.take_place(); print(machine.cores()); print(machine.cores())"
+    told = subprocess.run([sys.executable, "-c", program], cwd=cost.ROOT, capture_output=True, text=True, check=True)
+    first, again = told.stdout.splitlines()
+    assert first == again
+    assert re.fullmatch(r"Cores\(server=\((\d+),\), load=\((?!\1,)\d+,\), database=\((?!\1,).*\)\)", first), first
+
+
 @pytest.mark.parametrize(("figure", "change", "told", "told_elsewhere"), [
     ("queries", 1, True, True),
     ("commits", -1, True, True),
@@ -139,14 +149,14 @@ def test_a_read_with_a_token_scans_no_table(client, steps, database, path):
     post = steps.post(author)
     times = {"created_at": now(), "expires_at": now() + timedelta(days=1)}
     others = [{"id": f"{number:032x}", "user_id": author.id, **times} for number in range(3000)]
-    with database.write_in_bulk() as session:
-        session.execute(sa.insert(LoginSession), others)
+    with database.write_in_bulk() as connection:
+        connection.execute(sa.insert(LoginSession), others)
         copies = "SELECT 'copy' || s.id, 'copy' || s.id, %s, u.created_at, u.updated_at FROM sessions s, users u"
         false = "0" if database.engine.dialect.name == "sqlite" else "false"
-        session.execute(
+        connection.execute(
             sa.text("INSERT INTO users (email, email_key, is_admin, created_at, updated_at) " + copies % false)
         )
-        session.execute(sa.text("ANALYZE"))
+        connection.execute(sa.text("ANALYZE"))
     lookup, *rest = plans(database, lambda: client.get(path.format(id=post["id"]), headers=author.headers))
     assert len(rest) == 1
     assert re.search(r"SEARCH sessions USING INDEX \S+ \(id=\?\)|Index Scan using pk_sessions on sessions", lookup), (
@@ -158,8 +168,8 @@ def test_a_read_with_a_token_scans_no_table(client, steps, database, path):
 def test_an_offset_passes_over_rows_by_an_index_alone(client, steps, database):
     """Whoever skips 10,000 of 12,000 posts has none of those read: an index tells whether a post is seen."""
     author = steps.person()
-    with database.write() as session:
-        session.execute(sa.text(MANY_POSTS), {"owner": author.id, "number": 12_000})
+    with database.write() as connection:
+        connection.execute(sa.text(MANY_POSTS), {"owner": author.id, "number": 12_000})
     with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(sa.text("VACUUM"))
         connection.execute(sa.text("ANALYZE"))

@@ -27,8 +27,8 @@ def own_url(database_url, tmp_path):
 @contextmanager
 def held(url):
     """No account can be made while the block lasts: somebody holds the table, or SQLite's write lock."""
-    with opened(url) as database, database.write() as session:
-        session.execute(sa.text("SELECT 1" if url.startswith("sqlite") else "LOCK TABLE users"))
+    with opened(url) as database, database.write() as connection:
+        connection.execute(sa.text("SELECT 1" if url.startswith("sqlite") else "LOCK TABLE users"))
         yield
 
 

@@ -121,8 +121,8 @@ def each(operations: list[Operation]) -> Any:
 def admin(steps, database):
     """Somebody for whom no operation is refused before its input is looked at, and with a post, whose id is 1."""
     person = steps.person()
-    with database.write() as session:
-        users.promote(session, person.email)
+    with database.write() as connection:
+        users.promote(connection, person.email)
     steps.post(person)
     return person
 

@@ -80,8 +80,8 @@ _BODIES: dict[str, dict[str, Any]] = {"PUT": {"json": POST}, "PATCH": {"json": {
 def world(database_url, tmp_path):
     """A database with a brownout of v1 planned in it."""
     with new_database(database_url, tmp_path) as url:
-        with opened(url) as database, database.write() as session:
-            plan.add(session, "v1", *BROWNOUT)
+        with opened(url) as database, database.write() as connection:
+            plan.add(connection, "v1", *BROWNOUT)
         yield url
 
 
@@ -184,8 +184,8 @@ def test_every_reply_says_how_its_version_ends(world, name):
     with time_machine.travel(MOMENTS[name], tick=False), serving(world) as client:
         steps = Steps(client)
         ada = steps.person("ada@example.com")
-        with opened(world) as database, database.write() as session:
-            users.promote(session, "ada@example.com")
+        with opened(world) as database, database.write() as connection:
+            users.promote(connection, "ada@example.com")
         for one in VERSIONS:
             for what, reply in successes(client, one, ada, lambda: steps.post(ada)["id"]):
                 gone = ended[one.name] and (retired or what != LOG_IN)

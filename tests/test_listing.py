@@ -24,12 +24,12 @@ EXPECTED = {
 def test_walks_in_both_directions_and_by_offset_meet_every_row_once_in_order(database, sort, titles, cast, limit):
     """Forward and backward by position, and by offset, are the same sequence: the one Python sorts."""
     empty(database)
-    with database.write() as session:
-        people = [users.create(session, email=f"u{n}@example.com", password_hash=None).id for n in range(3)]
-        made = [posts.create(session, people[0], title=title, content="c").id for title in titles]
+    with database.write() as connection:
+        people = [users.create(connection, email=f"u{n}@example.com", password_hash=None).id for n in range(3)]
+        made = [posts.create(connection, people[0], title=title, content="c").id for title in titles]
         for index, voter, value in cast:
             if index < len(made):
-                votes.put(session, people[voter], made[index], value)
+                votes.put(connection, people[voter], made[index], value)
     listing = posts.listed(None, PostFilter(), ORDERS[sort])
     with database.read() as connection:
         expected = sorted(

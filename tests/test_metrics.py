@@ -78,8 +78,8 @@ def test_dates_of_versions(own):
 def test_the_ledger_s_lag_and_drift(own):
     """Up to when everything is in the ledger moves on with each flush; drift is counted for registered clients."""
     database = own.app.state.services.database
-    with database.write() as session:
-        clients.register(session, "billing", name="Billing", contact="b@example.com", pinned_version="v1")
+    with database.write() as connection:
+        clients.register(connection, "billing", name="Billing", contact="b@example.com", pinned_version="v1")
     own.post("/v2/users", json={"email": "ada@example.com", "password": PASSWORD})
     form = {"username": "ada@example.com", "password": PASSWORD, "client_id": "billing"}
     token = own.post("/v1/login", data=form).json()["access_token"]
@@ -97,8 +97,8 @@ def test_the_ledger_s_lag_and_drift(own):
     ) == (0, 2)
     rename = "ALTER TABLE {} RENAME TO {}"
     own.get("/v2/posts")
-    with database.write() as session:
-        session.connection().exec_driver_sql(rename.format("usage", "usage_away"))
+    with database.write() as connection:
+        connection.exec_driver_sql(rename.format("usage", "usage_away"))
     assert not own.portal.call(own.app.state.installed.ledger.flush)
     assert value(samples(own.get("/metrics")), written) == value(after, written)
 

@@ -87,9 +87,9 @@ def tables(database):
 
 
 def execute(database, *statements):
-    with database.write() as session:
+    with database.write() as connection:
         for statement in statements:
-            session.execute(sa.text(statement))
+            connection.execute(sa.text(statement))
 
 
 def test_up_and_down_and_up_again(fresh):

@@ -68,8 +68,8 @@ def chosen(client, database):
         email = f"chosen{time.monotonic_ns()}@example.com"
         reply = client.post(f"/{version}/users", json={"email": email, "password": password})
         assert reply.status_code == 201, reply.text
-        with database.write() as session:
-            users.promote(session, email)
+        with database.write() as connection:
+            users.promote(connection, email)
         return email
 
     return sign_up
@@ -79,9 +79,9 @@ def chosen(client, database):
 def test_a_refusal_does_not_say_why(client, database, chosen, way):
     """An unknown e-mail, a wrong password and an account without one are refused with the same bytes and headers."""
     known = chosen(PASSWORD)
-    with database.write() as session:
-        users.create(session, email="imported@example.com", password_hash=None)
-        users.promote(session, "imported@example.com")
+    with database.write() as connection:
+        users.create(connection, email="imported@example.com", password_hash=None)
+        users.promote(connection, "imported@example.com")
     assert let_in(log_in(client, way, known, PASSWORD))
     replies = [
         log_in(client, way, email, password)

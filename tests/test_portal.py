@@ -127,8 +127,8 @@ def portal(app, session_client, database):  # noqa: ARG001 - empties it
 
 def administrator(steps, database, email="ada@example.com"):
     person = steps.person(email)
-    with database.write() as session:
-        users.promote(session, email)
+    with database.write() as connection:
+        users.promote(connection, email)
     return person
 
 
@@ -163,8 +163,8 @@ def use(database, *rows):
         Use(today - timedelta(days=days), version, operation, Client(client, source), 2): calls
         for days, version, operation, client, source, calls in rows
     }
-    with database.write() as session:
-        ledger.store(session, Counts(counts, {}))
+    with database.write() as connection:
+        ledger.store(connection, Counts(counts, {}))
 
 
 @pytest.mark.parametrize("path", PUBLIC)
@@ -395,11 +395,11 @@ def test_what_ends_a_session_ends_it_here(admin, steps, client, database, how):
         case "deletion":
             assert client.delete("/v2/users/me", headers=headers).status_code == 204
         case "command":
-            with database.write() as session:
-                users.reset_password(session, "ada@example.com", "no hash")
+            with database.write() as connection:
+                users.reset_password(connection, "ada@example.com", "no hash")
         case "demotion":
-            with database.write() as session:
-                session.execute(sa.update(User).values(is_admin=False))
+            with database.write() as connection:
+                connection.execute(sa.update(User).values(is_admin=False))
     assert admin.get("/portal/adoption").status_code == 303
 
 
@@ -521,8 +521,8 @@ MARKUP = "<script>alert(1)</script>\"'&"
 
 def test_what_others_wrote_is_text(admin, database):
     """Names, contacts, reasons and e-mails with markup in them are shown as they are, and nothing else."""
-    with database.write() as session:
-        clients.register(session, "app", name=MARKUP, contact=MARKUP, pinned_version="v1")
+    with database.write() as connection:
+        clients.register(connection, "app", name=MARKUP, contact=MARKUP, pinned_version="v1")
     use(database, (0, "v1", "GET /posts", "app", "token", 1), (0, "v2", f"GET /{MARKUP}", MARKUP, "user-agent", 1))
     act(admin, "/portal/brownouts", **WINDOW, reason=MARKUP)
     act(admin, "/portal/brownouts", **WINDOW, client=MARKUP)
@@ -546,9 +546,9 @@ def rows_of(page, label):
 
 def test_who_calls_what(admin, database):
     """The page counts calls by day and version, says when each client was last seen, and who left its pin."""
-    with database.write() as session:
-        clients.register(session, "app", name="The app", contact="app@example.com", pinned_version="v1")
-        clients.register(session, "kept", name="Kept", contact="kept@example.com", pinned_version="v2")
+    with database.write() as connection:
+        clients.register(connection, "app", name="The app", contact="app@example.com", pinned_version="v1")
+        clients.register(connection, "kept", name="Kept", contact="kept@example.com", pinned_version="v2")
     use(
         database,
         (0, "v1", "GET /posts", "app", "token", 60),
@@ -617,8 +617,8 @@ def test_days_are_those_of_utc(database):
     """Calls count for the day in UTC they were made on, on either side of midnight."""
     hours = [datetime(2026, 12, 31, 23, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)]
     counts = {Use(hour, "v1", "GET /posts", Client("a", "token"), 2): 1 for hour in hours}
-    with database.write() as session:
-        ledger.store(session, Counts(counts, {}))
+    with database.write() as connection:
+        ledger.store(connection, Counts(counts, {}))
     with database.read() as connection:
         found = activity.calls_by_day(connection, ["v1"], hours[0])
     assert found == {"v1": {date(2026, 12, 31): 1, date(2027, 1, 1): 1}}

@@ -56,8 +56,8 @@ def url(tab, tmp_path_factory):  # noqa: ARG001 - without a browser nothing need
     ):
         Steps(client).person(EMAIL)
         client.get("/v1/posts", headers={"User-Agent": "a-product-with-quite-a-long-name-that-nobody-would-break/1.0"})
-        with opened(database_url) as database, database.write() as session:
-            users.promote(session, EMAIL)
+        with opened(database_url) as database, database.write() as connection:
+            users.promote(connection, EMAIL)
         # Not the loopback's name: to a host without TLS browsers send no Fetch Metadata, and our forms need Origin.
         yield f"http://{HOST}:{server.port}"
 

@@ -30,9 +30,9 @@ def test_what_was_planned_outlives_a_transaction_that_is_rolled_back(database):
     """The same statement runs again on the connection, though the transaction that it was first used in failed."""
     query = Query(sa.select(GIVEN))
     for _ in range(2):
-        with database.write() as session:
-            assert query.scalar(session.connection(), {"given": 7}) == 7
-            session.rollback()
+        with database.write() as connection:
+            assert query.scalar(connection, {"given": 7}) == 7
+            connection.rollback()
 
 
 def test_a_migration_that_changes_a_type_breaks_no_read_and_no_write(client, steps, database):
@@ -46,7 +46,7 @@ def test_a_migration_that_changes_a_type_breaks_no_read_and_no_write(client, ste
         return  # which keeps no plans
     with ExitStack() as stack:
         for _ in range(12):  # connections that have the plan: more than a write is tried again on
-            users.get(stack.enter_context(database.write()).connection(), author.id)
+            users.get(stack.enter_context(database.write()), author.id)
     with database.engine.begin() as connection:
         connection.execute(sa.text("ALTER TABLE users ALTER display_name TYPE varchar(70)"))
     try:

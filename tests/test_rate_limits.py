@@ -103,8 +103,8 @@ def test_an_account_is_counted_by_itself_and_in_both_versions(limited):
 def test_a_registered_client_is_counted_over_all_its_accounts(limited, database):
     """Its quota is told beside the account's, and what is refused an account is not counted for its client."""
     admin, people = Steps(limited).person(), [Steps(limited).person() for _ in range(3)]
-    with database.write() as session:
-        session.execute(users.update().where(users.c.id == admin.id).values(is_admin=True))
+    with database.write() as connection:
+        connection.execute(users.update().where(users.c.id == admin.id).values(is_admin=True))
     body = {"id": "billing", "name": "Billing", "contact": "billing@example.com"}
     assert limited.post("/v2/clients", json=body, headers=admin.headers).status_code == 201
     form = {"grant_type": "password", "password": PASSWORD, "client_id": "billing"}

@@ -53,12 +53,12 @@ class Traffic:
         with time_machine.travel("2026-11-25T12:00:00Z", tick=False):
             self.owner = self.steps.person("owner@example.com")
             self.admin = self.steps.person("admin@example.com")
-        with self.database.write() as session:
-            users.promote(session, "admin@example.com")
+        with self.database.write() as connection:
+            users.promote(connection, "admin@example.com")
 
     def registered(self, name: str) -> None:
-        with self.database.write() as session:
-            clients.register(session, name, name=name, contact=f"{name}@example.com", owner_id=self.owner.id)
+        with self.database.write() as connection:
+            clients.register(connection, name, name=name, contact=f"{name}@example.com", owner_id=self.owner.id)
 
     def log_in(self, client_id: str | None = None, person: Person | None = None) -> dict[str, str]:
         form = {"grant_type": "password", "username": (person or self.owner).email, "password": PASSWORD}
@@ -212,8 +212,8 @@ def test_who_is_only_refused_is_no_client(traffic: Traffic, scratch: object, dat
 def test_who_was_hit_by_a_brownout_is_a_client(traffic: Traffic):
     """A program that was answered nothing but 410 in 90 days is one that has to be changed."""
     use = Use(datetime(2027, 2, 1, tzinfo=UTC), "v1", "GET /posts", Client("Hit", "user-agent"), GONE)
-    with traffic.database.write() as session:
-        ledger.store(session, Counts({use: 1}, {}))
+    with traffic.database.write() as connection:
+        ledger.store(connection, Counts({use: 1}, {}))
     assert traffic.of("Hit")["verdict"] == "blocked"
 
 
@@ -223,8 +223,8 @@ def test_a_flood_of_programs(traffic: Traffic, scratch: object, database_url: st
     names = [(Client(f"bot{number:04}", "user-agent"), 1 + (number >= 5)) for number in range(1005)]
     uses = {Use(hour, "v1", "GET /posts", client, 2): calls for client, calls in names}
     uses[Use(hour, "v1", "GET /posts", Client("till", "token"), 2)] = 1
-    with traffic.database.write() as session:
-        ledger.store(session, Counts(uses, {}))
+    with traffic.database.write() as connection:
+        ledger.store(connection, Counts(uses, {}))
     report = traffic.report()
     found = {each["client"] for each in report["clients"]}
     assert found == {"till", *(client.name for client, calls in names if calls == 2)}
@@ -268,9 +268,9 @@ def test_consent(three: Traffic):
     assert given.json() == {"client_id": "cleaner", "version": "v1", "sunset": SUNSET, "given_at": NOW}
     assert three.api.get(path, headers=by).json() == given.json()
     assert three.of("cleaner")["consented"] == NOW
-    with three.database.write() as session:
-        earlier = clients.consent_of(session.connection(), "cleaner", "v1").sunset.replace(year=2027)
-        clients.consent(session, "cleaner", "v1", earlier)
+    with three.database.write() as connection:
+        earlier = clients.consent_of(connection, "cleaner", "v1").sunset.replace(year=2027)
+        clients.consent(connection, "cleaner", "v1", earlier)
     assert three.of("cleaner")["consented"] is None
 
 

@@ -330,10 +330,10 @@ def test_ready_while_every_request_waits(database_url, tmp_path):
         steps = Steps(client)
         ada = steps.person()
         post = steps.post(ada)
-        with opened(url) as database, database.write() as session:
-            session.execute(sa.text("UPDATE posts SET content = 'held'"))
+        with opened(url) as database, database.write() as connection:
+            connection.execute(sa.text("UPDATE posts SET content = 'held'"))
             if database.engine.dialect.name == "postgresql":
-                session.execute(sa.text("LOCK TABLE login_failures IN SHARE MODE"))
+                connection.execute(sa.text("LOCK TABLE login_failures IN SHARE MODE"))
             guess = {"grant_type": "password", "username": ada.email, "password": "wrong"}
             guesses = [pool.submit(client.post, "/v2/auth/token", data=guess) for _ in range(2)]
             time.sleep(0.5)  # they look the account up, by the thread that is to wait
@@ -469,9 +469,9 @@ def test_a_busy_database(own_url):
     """A lock that somebody holds for too long is 503 to a writer, who succeeds once it is free."""
     with serving(own_url, database_statement_timeout=0.2) as client, opened(own_url) as database:
         person = {"email": "a@b.example", "password": PASSWORD}
-        with database.write() as session:
+        with database.write() as connection:
             postgresql = database.engine.dialect.name == "postgresql"
-            session.execute(sa.text("LOCK TABLE users" if postgresql else "SELECT 1"))  # SQLite's lock is its BEGIN
+            connection.execute(sa.text("LOCK TABLE users" if postgresql else "SELECT 1"))  # SQLite's lock is its BEGIN
             reply = client.post("/v2/users", json=person)
             is_v2_problem(reply, 503, "unavailable", "/v2/users")
             assert int(reply.headers["retry-after"]) > 0

@@ -29,9 +29,9 @@ ODD = {
 def many(steps, database):
     """Their author; all of them have `title` in their title."""
     author = steps.person()
-    with database.write() as session:
-        session.execute(sa.text(MANY_POSTS), {"owner": author.id, "number": MORE_THAN_IS_NEAR})
-        session.execute(sa.text("ANALYZE"))
+    with database.write() as connection:
+        connection.execute(sa.text(MANY_POSTS), {"owner": author.id, "number": MORE_THAN_IS_NEAR})
+        connection.execute(sa.text("ANALYZE"))
     return author
 
 
@@ -41,9 +41,9 @@ def test_a_search_finds_what_a_look_at_every_title_does(database, monkeypatch, s
     """Forward, backward and by offset: the posts whose title has it, however many are looked through first."""
     monkeypatch.setattr(listing, "_NEAR", near)
     monkeypatch.setattr(listing, "_NEAR_AN_ITEM", 0)
-    with database.write() as session:
-        author = users.create(session, email="a@example.com", password_hash=None).id
-        made = [posts.create(session, author, title=title, content="c") for title in TITLES]
+    with database.write() as connection:
+        author = users.create(connection, email="a@example.com", password_hash=None).id
+        made = [posts.create(connection, author, title=title, content="c") for title in TITLES]
     with database.read() as connection:
         expected = [post for post in everything(connection, sort) if "abc" in post.title.lower()]
         assert len(expected) == 6 < len(made)

@@ -296,8 +296,8 @@ def genuine(client, steps, database):
     """An administrator's token, which works everywhere; at the end it still does."""
     ada = steps.person()
     steps.post(ada)
-    with database.write() as session:
-        users.promote(session, ada.email)
+    with database.write() as connection:
+        users.promote(connection, ada.email)
     token = ada.headers["Authorization"].removeprefix("Bearer ")
     yield token
     assert works(client, token)
@@ -415,8 +415,8 @@ def test_the_key_changes_without_a_wrong_401(machines, database):
     ada = steps.person()
     for _ in range(3):
         steps.post(ada)
-    with database.write() as session:
-        users.promote(session, ada.email)
+    with database.write() as connection:
+        users.promote(connection, ada.email)
     handed: list[Any] = []
     outdated: list[Any] = []
     for before, after in ROUNDS:

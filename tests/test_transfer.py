@@ -184,8 +184,8 @@ def test_export_replaces_a_file_as_a_whole(empty_url, folder):
     (folder / "out.jsonl").write_bytes(b"x" * 100_000)
     taken(empty_url, [user()])
     assert exported(empty_url) == as_lines([user()])
-    with opened(empty_url) as database, database.write() as session:
-        session.execute(sa.text("ALTER TABLE votes RENAME TO elsewhere"))
+    with opened(empty_url) as database, database.write() as connection:
+        connection.execute(sa.text("ALTER TABLE votes RENAME TO elsewhere"))
     one_line(tandem("export", "out.jsonl", DATABASE_URL=empty_url))
     assert (folder / "out.jsonl").read_bytes() == as_lines([user()])
     assert not list(folder.glob("*.part"))

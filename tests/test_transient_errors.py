@@ -55,13 +55,13 @@ def test_a_deadlock_is_tried_again(own_postgres):
         def vote():
             return client.put(f"/v2/posts/{post}/vote", json={"value": 1}, headers=ada.headers)
 
-        with database.write() as session:
-            session.execute(sa.text("SET LOCAL deadlock_timeout = '60s'"))  # so that the other one is the victim
-            session.execute(sa.text("SELECT 1 FROM posts FOR UPDATE"))
+        with database.write() as connection:
+            connection.execute(sa.text("SET LOCAL deadlock_timeout = '60s'"))  # so that the other one is the victim
+            connection.execute(sa.text("SELECT 1 FROM posts FOR UPDATE"))
             with meanwhile(vote) as voting:
                 wait_until(database, WAITING, 1)
-                session.execute(sa.text("SELECT 1 FROM users FOR UPDATE"))
-                session.commit()
+                connection.execute(sa.text("SELECT 1 FROM users FOR UPDATE"))
+                connection.commit()
         reply = voting.result()
         assert (reply.status_code, reply.json()["votes"]["up"]) == (200, 1)
         wait_until(database, "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()", 1)
@@ -96,14 +96,11 @@ def test_a_lock_of_sqlite_is_waited_for_and_then_503(tmp_path):
         def write():
             return client.post("/v2/posts", json=POST, headers=ada.headers)
 
-        with database.write() as session:
-            session.connection()
-            with meanwhile(write) as writing:
-                time.sleep(0.3)
-                session.commit()
+        with database.write() as connection, meanwhile(write) as writing:
+            time.sleep(0.3)
+            connection.commit()
         assert writing.result().status_code == 201
-        with database.write() as session:
-            session.connection()
+        with database.write():
             refused = write()
         assert (refused.status_code, refused.json()["code"]) == (503, "unavailable")
         assert int(refused.headers["retry-after"]) > 0
@@ -189,9 +186,7 @@ def test_a_password_change_and_a_sign_up_are_tried_again(tmp_path):
             (lambda: client.post("/v2/users", json=account), 201),
             (lambda: client.post("/v1/users", json=account | {"email": "old@example.com"}), 201),
         ):
-            with database.write() as session:
-                session.connection()
-                with meanwhile(write) as writing:
-                    time.sleep(0.3)
-                    session.commit()
+            with database.write() as connection, meanwhile(write) as writing:
+                time.sleep(0.3)
+                connection.commit()
             assert writing.result().status_code == status

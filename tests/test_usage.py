@@ -78,8 +78,8 @@ def sent(database):
 
 
 def store(database, *uses, fields=()):
-    with database.write() as session:
-        ledger.store(session, Counts(dict(uses), dict(fields)))
+    with database.write() as connection:
+        ledger.store(connection, Counts(dict(uses), dict(fields)))
 
 
 def use(at, client=BILLING, operation="GET /posts", status_class=2, version="v1"):
@@ -157,9 +157,9 @@ def test_names_that_were_sent(client, database, steps, flush):
 
 
 def empty_usage(database):
-    with database.write() as session:
-        session.execute(sa.delete(usage))
-        session.execute(sa.delete(usage_fields))
+    with database.write() as connection:
+        connection.execute(sa.delete(usage))
+        connection.execute(sa.delete(usage_fields))
 
 
 def test_nothing_else_that_was_sent_is_kept(client, database, steps, flush):
@@ -258,8 +258,8 @@ def test_a_client_without_a_token_is_its_product(user_agent, name):
 def test_a_registered_client_is_known_by_its_token(client, database, steps, flush):
     """A login that names a registered client, in either version, makes its calls that client's, refreshed or not."""
     ada = steps.person()
-    with database.write() as session:
-        clients.register(session, "billing", name="Billing", contact="b@example.com")
+    with database.write() as connection:
+        clients.register(connection, "billing", name="Billing", contact="b@example.com")
     form = {"username": ada.email, "password": PASSWORD, "client_id": "billing"}
     one = client.post("/v1/login", data=form).json()
     two = client.post("/v2/auth/token", data={**form, "grant_type": "password"}).json()
@@ -286,14 +286,14 @@ def test_a_removed_client_does_not_live_on_in_its_sessions(client, database, ste
     """Once a client is removed, refreshing gives tokens without it, also when another registers under its id."""
     ada = steps.person()
     for client_id in ("billing", "other"):
-        with database.write() as session:
-            clients.register(session, client_id, name="A client", contact="b@example.com")
+        with database.write() as connection:
+            clients.register(connection, client_id, name="A client", contact="b@example.com")
     form = {"grant_type": "password", "username": ada.email, "password": PASSWORD}
     logins = [client.post("/v2/auth/token", data={**form, "client_id": name}).json() for name in ("billing", "other")]
-    with database.write() as session:
-        clients.remove(session, "billing")
-    with database.write() as session:
-        clients.register(session, "billing", name="Somebody else", contact="s@example.com")
+    with database.write() as connection:
+        clients.remove(connection, "billing")
+    with database.write() as connection:
+        clients.register(connection, "billing", name="Somebody else", contact="s@example.com")
     flush()
     empty_usage(database)
     for login in logins:
@@ -425,8 +425,8 @@ def test_what_the_database_refuses_is_kept_for_the_next_time(client, database, f
 
 
 def rename(database, name, to):
-    with database.write() as session:
-        session.execute(sa.text(f"ALTER TABLE {name} RENAME TO {to}"))
+    with database.write() as connection:
+        connection.execute(sa.text(f"ALTER TABLE {name} RENAME TO {to}"))
 
 
 def test_a_stop_writes_the_rest_even_if_the_database_stumbles():
@@ -541,8 +541,8 @@ def test_old_hours_become_days_and_old_days_go(database):
             ],
         )
         for expected in (ledger.Pruned(26, 1), ledger.Pruned(0, 0)):
-            with database.write() as session:
-                assert ledger.prune(session, hourly=timedelta(days=35), kept=timedelta(days=400)) == expected
+            with database.write() as connection:
+                assert ledger.prune(connection, hourly=timedelta(days=35), kept=timedelta(days=400)) == expected
     found = {(row["starts_at"], row["status_class"]): row["calls"] for row in rows(database)}
     day = old.replace(hour=0, minute=0)
     assert found == {
@@ -569,7 +569,7 @@ def test_what_is_stored_while_hours_become_days_is_counted(database, table):
     store_for(first)
     stored: list[Any] = []
     with ThreadPoolExecutor(1) as pool:
-        with database.write() as session:
+        with database.write() as connection:
 
             def store_before_the_deletion(_connection, _cursor, statement, *_):
                 if statement.startswith(f"DELETE FROM {table.name} ") and not stored:
@@ -577,8 +577,8 @@ def test_what_is_stored_while_hours_become_days_is_counted(database, table):
                     if database.engine.dialect.name == "postgresql":  # SQLite lets nobody write until this has ended
                         stored[0].result(20)
 
-            sa.event.listen(session.connection(), "before_cursor_execute", store_before_the_deletion)
-            ledger.roll_up(session, before=day + timedelta(days=1))
+            sa.event.listen(connection, "before_cursor_execute", store_before_the_deletion)
+            ledger.roll_up(connection, before=day + timedelta(days=1))
         stored[0].result(20)
     for each in (usage, usage_fields):
         assert {row["client"]: row["calls"] for row in rows(database, each)} == {"billing": 3, "late": 3}, each.name
@@ -628,9 +628,9 @@ def test_activity(days, expected):
 
 def test_drift_is_told_once_an_hour(database, database_url, lines):
     """A client pinned to one version that calls another is warned of, once an hour for each version, and counted."""
-    with database.write() as session:
-        clients.register(session, "billing", name="Billing", contact="b@example.com", pinned_version="v1")
-        clients.register(session, "free", name="Free", contact="f@example.com")
+    with database.write() as connection:
+        clients.register(connection, "billing", name="Billing", contact="b@example.com", pinned_version="v1")
+        clients.register(connection, "free", name="Free", contact="f@example.com")
     drifts = []
     worker = keeper(database_url, on_drift=lambda *drift: drifts.append(drift))
     unregistered = (Client("removed", "token"), Client("billing", "user-agent"), Client("free", "token"))
@@ -649,8 +649,8 @@ def test_drift_is_told_once_an_hour(database, database_url, lines):
 
 def test_an_alert_that_fails_stores_nothing_twice(database, database_url, lines):
     """What is stored stays stored when telling of drift fails: it is logged, and the other alerts are still told."""
-    with database.write() as session:
-        clients.register(session, "billing", name="Billing", contact="b@example.com", pinned_version="v1")
+    with database.write() as connection:
+        clients.register(connection, "billing", name="Billing", contact="b@example.com", pinned_version="v1")
     told = []
 
     def stumble(_client, _pinned, called, _calls):

@@ -45,10 +45,10 @@ class Bookkeeper:
     def store(self, counts: Counts) -> None:
         """Add what was gathered to the database; warn of registered clients that call what they are not pinned to."""
         registered = {use.client.name for use in counts.uses if use.client.source == "token"}
-        with self._database.write() as session:
-            ledger.store(session, counts)
+        with self._database.write() as connection:
+            ledger.store(connection, counts)
             # In the transaction: failing after it, what is stored would be stored again.
-            pins = clients.pins(session.connection(), registered) if registered else {}
+            pins = clients.pins(connection, registered) if registered else {}
         for use, calls in sorted(counts.uses.items()):
             if use.client.source == "token" and pins.get(use.client.name, use.version) != use.version:
                 try:
@@ -66,11 +66,11 @@ class Bookkeeper:
 
     def prune(self) -> ledger.Pruned | None:
         """Let go of what is old, if no worker did within the hour; None if one did."""
-        with self._database.write() as session:
-            if not ledger.claim_pruning(session, now()):
+        with self._database.write() as connection:
+            if not ledger.claim_pruning(connection, now()):
                 return None
-        with self._database.write_in_bulk() as session:
-            return ledger.prune(session, hourly=self._hourly, kept=self._kept)
+        with self._database.write_in_bulk() as connection:
+            return ledger.prune(connection, hourly=self._hourly, kept=self._kept)
 
     async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._prune_for_ever())

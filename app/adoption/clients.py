@@ -6,7 +6,6 @@ from typing import NamedTuple, TypedDict
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
-from sqlalchemy.orm import Session
 
 from app.adoption.models import api_clients, consents
 from app.db import Query
@@ -90,7 +89,7 @@ def get(connection: Connection, client_id: str) -> ClientView:
 
 
 def register(
-    session: Session,
+    connection: Connection,
     client_id: str,
     *,
     name: str,
@@ -100,39 +99,38 @@ def register(
 ) -> ClientView:
     """DomainError CONFLICT `client-id-taken`, also when two race; NOT_FOUND `user-not-found` for an unknown owner."""
     if owner_id is not None:
-        users.hold(session, owner_id)
+        users.hold(connection, owner_id)
     client = ClientView(client_id, name, contact, pinned_version, owner_id, brownout_exempt=False, created_at=now())
-    connection = session.connection()
     statement = insert(connection.dialect.name, api_clients).on_conflict_do_nothing()
     if connection.execute(statement.values(client._asdict())).rowcount == 0:
         raise DomainError(Kind.CONFLICT, "client-id-taken", "A client with this id is registered")
     return client
 
 
-def change(session: Session, client_id: str, changes: ClientChanges) -> ClientView:
+def change(connection: Connection, client_id: str, changes: ClientChanges) -> ClientView:
     """Set the given fields. DomainError NOT_FOUND `client-not-found`, or `user-not-found` for an unknown owner."""
     if (owner_id := changes.get("owner_id")) is not None:
-        users.hold(session, owner_id)
+        users.hold(connection, owner_id)
     if changes:
-        session.execute(sa.update(api_clients).where(api_clients.c.id == client_id).values(**changes))
-    return get(session.connection(), client_id)
+        connection.execute(sa.update(api_clients).where(api_clients.c.id == client_id).values(**changes))
+    return get(connection, client_id)
 
 
-def remove(session: Session, client_id: str) -> None:
+def remove(connection: Connection, client_id: str) -> None:
     """Forget a client, in its sessions too; what it has used stays in the ledger.
 
     DomainError NOT_FOUND `client-not-found`.
     """
-    get(session.connection(), client_id)
-    session.execute(sa.delete(api_clients).where(api_clients.c.id == client_id))
-    sessions.forget_client(session, client_id)
+    get(connection, client_id)
+    connection.execute(sa.delete(api_clients).where(api_clients.c.id == client_id))
+    sessions.forget_client(connection, client_id)
 
 
-def consent(session: Session, client_id: str, version: str, sunset: datetime) -> ConsentView:
+def consent(connection: Connection, client_id: str, version: str, sunset: datetime) -> ConsentView:
     """Note that the client's owner has read the date on which a version ends."""
-    statement = insert(session.connection().dialect.name, consents)
+    statement = insert(connection.dialect.name, consents)
     given = ConsentView(client_id, version, sunset, now())
-    session.execute(
+    connection.execute(
         statement.on_conflict_do_update(
             index_elements=list(consents.primary_key),
             set_={"sunset": statement.excluded.sunset, "given_at": statement.excluded.given_at},

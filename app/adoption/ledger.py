@@ -6,7 +6,6 @@ from typing import Any, Literal, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
-from sqlalchemy.orm import Session
 
 from app.adoption.models import switches, usage, usage_fields
 from app.db.types import insert
@@ -45,13 +44,13 @@ class Line(NamedTuple):
     last: datetime  # the hour, or the day
 
 
-def store(session: Session, counts: Counts) -> None:
+def store(connection: Connection, counts: Counts) -> None:
     """Add what was gathered to what is there, from this worker or another."""
     # In one order, so that two workers never wait for each other.
     uses = [_row(use, calls, status_class=use.status_class) for use, calls in sorted(counts.uses.items())]
     fields = [_row(use, calls, place=use.place, name=use.name) for use, calls in sorted(counts.fields.items())]
-    _add(session.connection(), usage, uses)
-    _add(session.connection(), usage_fields, fields)
+    _add(connection, usage, uses)
+    _add(connection, usage_fields, fields)
 
 
 def _row(use: Use | FieldUse, calls: int, **more: str | int) -> dict[str, Any]:
@@ -66,9 +65,8 @@ def _row(use: Use | FieldUse, calls: int, **more: str | int) -> dict[str, Any]:
     }
 
 
-def claim_pruning(session: Session, at: datetime) -> bool:
+def claim_pruning(connection: Connection, at: datetime) -> bool:
     """Whether it is this worker's turn to `prune`: True for one of them, once an hour."""
-    connection = session.connection()
     statement = insert(connection.dialect.name, switches).values(name=_PRUNED, changed_at=at)
     statement = statement.on_conflict_do_update(
         index_elements=[switches.c.name],
@@ -78,22 +76,22 @@ def claim_pruning(session: Session, at: datetime) -> bool:
     return connection.execute(statement).rowcount == 1
 
 
-def prune(session: Session, *, hourly: timedelta, kept: timedelta) -> Pruned:
+def prune(connection: Connection, *, hourly: timedelta, kept: timedelta) -> Pruned:
     """Add up by the day what is older than `hourly`, and delete what is older than `kept`."""
     moment = now()
-    gone = forget(session, before=moment - kept)
-    return Pruned(rolled_up=roll_up(session, before=moment - hourly), forgotten=gone)
+    gone = forget(connection, before=moment - kept)
+    return Pruned(rolled_up=roll_up(connection, before=moment - hourly), forgotten=gone)
 
 
-def roll_up(session: Session, *, before: datetime) -> int:
+def roll_up(connection: Connection, *, before: datetime) -> int:
     """Make one row a day of the hourly rows of the days before `before`; gives how many rows were added up."""
-    return sum(_roll_up(session.connection(), table, before) for table in (usage, usage_fields))
+    return sum(_roll_up(connection, table, before) for table in (usage, usage_fields))
 
 
-def forget(session: Session, *, before: datetime) -> int:
+def forget(connection: Connection, *, before: datetime) -> int:
     """Delete what is older than `before`; gives how many rows are gone."""
     return sum(
-        session.connection().execute(sa.delete(table).where(table.c.starts_at < before)).rowcount
+        connection.execute(sa.delete(table).where(table.c.starts_at < before)).rowcount
         for table in (usage, usage_fields)
     )
 

@@ -10,9 +10,8 @@ import structlog
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 from sqlalchemy.engine import Connection
-from sqlalchemy.orm import Session
 
-from app.adoption.models import PlannedBrownout, api_clients, brownouts, switches, usage
+from app.adoption.models import api_clients, brownouts, switches, usage
 from app.db import Database
 from app.db.types import insert
 from app.domain.clock import now
@@ -82,19 +81,19 @@ def fault(connection: Connection, version: ApiVersion, window: Brownout) -> str 
     return None
 
 
-def plan(session: Session, version: ApiVersion, window: Brownout, reason: str = "") -> int:
+def plan(connection: Connection, version: ApiVersion, window: Brownout, reason: str = "") -> int:
     """Plan a window against which nothing speaks; gives its id. LifecycleError says what does."""
     # Whoever plans waits here for this row until the other has committed: what is looked at still holds then.
-    statement = insert(session.connection().dialect.name, switches).values(name=_PLANNED, changed_at=now())
-    session.execute(
+    statement = insert(connection.dialect.name, switches).values(name=_PLANNED, changed_at=now())
+    connection.execute(
         statement.on_conflict_do_update(
             index_elements=[switches.c.name], set_={"changed_at": statement.excluded.changed_at}
         )
     )
-    if (found := fault(session.connection(), version, window)) is not None:
+    if (found := fault(connection, version, window)) is not None:
         raise LifecycleError(found)
     return add(
-        session,
+        connection,
         version.name,
         window.starts,
         window.ends,
@@ -105,7 +104,7 @@ def plan(session: Session, version: ApiVersion, window: Brownout, reason: str = 
 
 
 def add(
-    session: Session,
+    connection: Connection,
     version: str,
     starts_at: datetime,
     ends_at: datetime,
@@ -115,18 +114,16 @@ def add(
     reason: str = "",
 ) -> int:
     """Keep a window, whatever it is; gives its id. `plan` is for one that must make sense."""
-    planned = PlannedBrownout(
-        version=version,
-        starts_at=starts_at,
-        ends_at=ends_at,
-        client=client,
-        percentage=percentage,
-        reason=reason,
-        created_at=now(),
-    )
-    session.add(planned)
-    session.flush()
-    return planned.id
+    planned = {
+        "version": version,
+        "starts_at": starts_at,
+        "ends_at": ends_at,
+        "client": client,
+        "percentage": percentage,
+        "reason": reason,
+        "created_at": now(),
+    }
+    return int(connection.execute(sa.insert(brownouts).values(planned).returning(brownouts.c.id)).scalar_one())
 
 
 def heard_of(connection: Connection, client: str) -> bool:
@@ -136,24 +133,24 @@ def heard_of(connection: Connection, client: str) -> bool:
     return any(connection.execute(found).first() is not None for found in (known, called))
 
 
-def cancel(session: Session, window_id: int) -> bool:
+def cancel(connection: Connection, window_id: int) -> bool:
     """End a window, or keep it from starting; False when there is none of this id that could be."""
     statement = (
         sa.update(brownouts)
         .where(brownouts.c.id == window_id, brownouts.c.cancelled_at.is_(None), brownouts.c.ends_at > now())
         .values(cancelled_at=now())
     )
-    return bool(session.connection().execute(statement).rowcount)
+    return bool(connection.execute(statement).rowcount)
 
 
-def stop(session: Session) -> None:
+def stop(connection: Connection) -> None:
     """The kill switch: no brownout hits anybody until `resume`."""
     row = {"name": _STOPPED, "changed_at": now()}
-    session.execute(insert(session.connection().dialect.name, switches).on_conflict_do_nothing(), [row])
+    connection.execute(insert(connection.dialect.name, switches).on_conflict_do_nothing(), [row])
 
 
-def resume(session: Session) -> None:
-    session.execute(sa.delete(switches).where(switches.c.name == _STOPPED))
+def resume(connection: Connection) -> None:
+    connection.execute(sa.delete(switches).where(switches.c.name == _STOPPED))
 
 
 def stopped(connection: Connection) -> bool:

@@ -14,7 +14,6 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import AfterValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 from sqlalchemy.engine import Connection
-from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from app.api.services import Core
@@ -57,17 +56,17 @@ class Once:
         kept = self.request and self.request.stored(connection, account)
         return Replayed(kept) if kept else None
 
-    def claim(self, session: Session, account: int | None) -> Replayed | None:
+    def claim(self, connection: Connection, account: int | None) -> Replayed | None:
         """The first reply, if the request was done before; else the key is taken until the transaction ends."""
-        kept = self.request and self.request.claim(session, account)
+        kept = self.request and self.request.claim(connection, account)
         return Replayed(kept) if kept else None
 
-    def keep(self, session: Session, account: int | None, reply: AnyReply) -> AnyReply:
+    def keep(self, connection: Connection, account: int | None, reply: AnyReply) -> AnyReply:
         """The reply, which from the commit on is that of every request with this key."""
         if self.request is not None:
             headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in reply.raw_headers]
             kept = json.dumps([reply.status_code, headers, bytes(reply.body).decode()])
-            self.request.keep(session, account, kept.encode())
+            self.request.keep(connection, account, kept.encode())
         return reply
 
 

@@ -1,7 +1,6 @@
 """The database: `Database.read()` and `.write()`, and every fact that tells SQLite from PostgreSQL."""
 
 from sqlalchemy.engine import Connection
-from sqlalchemy.orm import Session
 
 from app.db.database import Database, DatabaseUnavailable, masked
 from app.db.errors import Violation, is_lock_timeout, is_unavailable, violation
@@ -13,7 +12,6 @@ __all__ = [
     "Database",
     "DatabaseUnavailable",
     "Query",
-    "Session",
     "Violation",
     "is_lock_timeout",
     "is_unavailable",

@@ -16,7 +16,6 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.exc import DBAPIError, DisconnectionError, IntegrityError, OperationalError
-from sqlalchemy.orm import Session
 
 from app.db.errors import OutcomeUnknown
 
@@ -142,27 +141,27 @@ class Database:
             yield connection
 
     @contextmanager
-    def write(self) -> Iterator[Session]:
-        """A session in a transaction, committed when the block ends and rolled back when it raises.
+    def write(self) -> Iterator[Connection]:
+        """A connection in a transaction, committed when the block ends and rolled back when it raises.
 
         OutcomeUnknown when the connection is lost while it commits. Requests write in functions that are `retried`.
         """
-        with Session(self.engine, expire_on_commit=False) as session:
-            yield session
-            session.flush()  # so that what fails hereafter is COMMIT itself
+        with self.engine.connect() as connection:
+            connection.begin()
+            yield connection
             try:
-                session.commit()
+                connection.commit()
             except DBAPIError as error:
                 if error.connection_invalidated:
                     raise OutcomeUnknown("the connection was lost during COMMIT") from error
                 raise
 
     @contextmanager
-    def write_in_bulk(self) -> Iterator[Session]:
+    def write_in_bulk(self) -> Iterator[Connection]:
         """As `write`, without the time limits that guard requests from each other."""
-        with self.write() as session:
-            self._lift_time_limits(session.connection())
-            yield session
+        with self.write() as connection:
+            self._lift_time_limits(connection)
+            yield connection
 
     @contextmanager
     def migrate(self) -> Iterator[Connection]:

@@ -10,7 +10,6 @@ from datetime import timedelta
 from typing import TypeVar
 
 from anyio.to_thread import run_sync
-from sqlalchemy.orm import Session
 
 from app.db import Connection, Database, retried
 from app.domain import errors, sessions, users
@@ -44,14 +43,14 @@ class Accounts:
 
         @retried
         def create(password_hash: str) -> UserView:
-            with self.database.write() as session:
-                return users.create(session, email=email, password_hash=password_hash)
+            with self.database.write() as connection:
+                return users.create(connection, email=email, password_hash=password_hash)
 
         return await run_sync(create, await self.hasher.hash(password))
 
     async def log_in(
         self,
-        work: Callable[[Session, Verified], T],
+        work: Callable[[Connection, Verified], T],
         *,
         email: str,
         password: str,
@@ -78,7 +77,7 @@ class Accounts:
 
     @staticmethod
     def begin(
-        session: Session,
+        connection: Connection,
         verified: Verified,
         lifetime: timedelta,
         *,
@@ -86,11 +85,11 @@ class Accounts:
         client_id: str | None = None,
     ) -> Login:
         """Begin the session of somebody who was verified. DomainError FORBIDDEN when that holds no more."""
-        if users.lock_password_hash(session, verified.user_id) != verified.password_hash:
+        if users.lock_password_hash(connection, verified.user_id) != verified.password_hash:
             raise errors.invalid_credentials()  # changed, or the account deleted, while this one was hashing
         if verified.new_hash is not None:
-            users.set_password_hash(session, verified.user_id, verified.new_hash)
-        return sessions.begin(session, verified.user_id, lifetime, refreshable=refreshable, client_id=client_id)
+            users.set_password_hash(connection, verified.user_id, verified.new_hash)
+        return sessions.begin(connection, verified.user_id, lifetime, refreshable=refreshable, client_id=client_id)
 
     async def change_password(self, claims: Claims, *, current: str, new: str) -> None:
         """Set a new password and end every token of the account but this one.
@@ -104,13 +103,13 @@ class Accounts:
 
         @retried
         def store(password_hash: str) -> None:
-            with self.database.write() as session:
-                current_hash = users.lock_password_hash(session, claims.user_id)
-                sessions.authenticate(session.connection(), claims)
+            with self.database.write() as connection:
+                current_hash = users.lock_password_hash(connection, claims.user_id)
+                sessions.authenticate(connection, claims)
                 if current_hash != verified.password_hash:
                     raise errors.invalid_credentials()
-                users.set_password_hash(session, claims.user_id, password_hash)
-                sessions.end_all_but(session, claims)
+                users.set_password_hash(connection, claims.user_id, password_hash)
+                sessions.end_all_but(connection, claims)
 
         verified = await self._attempt(change_of(claims.user_id), look_up, current, lambda _, verified: verified)
         await run_sync(store, await self.hasher.hash(new))
@@ -120,7 +119,7 @@ class Accounts:
         target: str,
         look_up: Callable[[Connection], Credentials | None],
         password: str,
-        work: Callable[[Session, Verified], T],
+        work: Callable[[Connection, Verified], T],
     ) -> T:
         """Call `work` when the password fits what `look_up` finds; the attempt counts. DomainError as `log_in`.
 
@@ -141,9 +140,9 @@ class Accounts:
 
         @retried
         def fitted(verified: Verified) -> T:
-            with self.database.write() as session:
-                self.throttle.forgive(session.connection(), target)
-                return work(session, verified)
+            with self.database.write() as connection:
+                self.throttle.forgive(connection, target)
+                return work(connection, verified)
 
         @retried
         def forgive() -> None:

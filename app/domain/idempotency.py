@@ -17,7 +17,6 @@ from nacl.secret import SecretBox
 from sqlalchemy import bindparam, or_, select, update
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.orm import Session
 
 from app.db import Query, is_lock_timeout
 from app.db.types import insert
@@ -70,13 +69,13 @@ class KeyedRequest:
                 return self._seal(secret, account).decrypt(sealed)
         raise errors.idempotency_key_reused()
 
-    def claim(self, session: Session, account: int | None) -> bytes | None:
+    def claim(self, connection: Connection, account: int | None) -> bytes | None:
         """Let nobody else do the request until the transaction ends; or the reply, when it was done before.
 
         Whoever comes meanwhile waits here. DomainError MISUSED as in `stored`; CONFLICT when the first request took
         longer than a transaction waits for a lock. What was claimed and not kept may be claimed again.
         """
-        connection, moment = session.connection(), now()
+        moment = now()
         values = {"key_id": self._id(account), "moment": moment, "until": moment + KEPT}
         try:
             claimed = _claim(connection.dialect.name).first(connection, values)
@@ -92,10 +91,10 @@ class KeyedRequest:
             raise errors.idempotency_key_in_use()
         return reply
 
-    def keep(self, session: Session, account: int | None, reply: bytes) -> None:
+    def keep(self, connection: Connection, account: int | None, reply: bytes) -> None:
         """Keep the reply to a request that was claimed, for 24 hours from the claim."""
         sealed = bytes(self._seal(self.secrets[0], account).encrypt(reply))
-        _KEEP.rows(session.connection(), {"key_id": self._id(account), "sealed": sealed})
+        _KEEP.rows(connection, {"key_id": self._id(account), "sealed": sealed})
 
     def _id(self, account: int | None) -> str:
         name = f"{'' if account is None else account}\n{self.operation}\n{self.key}"

@@ -1,4 +1,4 @@
-"""The tables. Entities serve writes; reads select from `Entity.__table__` (see docs/decisions/0003)."""
+"""The tables. Entities describe them; statements are over `Entity.__table__` (docs/decisions/0003)."""
 
 from datetime import datetime
 

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple, TypedDict
 
 from sqlalchemy import ColumnElement, Select, bindparam, delete, insert, literal, or_, select, update
 from sqlalchemy.engine import Connection
-from sqlalchemy.orm import Session
 
 from app.db import Query
 from app.db.types import contains, joined, trigrams
@@ -199,42 +198,43 @@ def _statements(given: frozenset[str], tag_count: int) -> tuple[Select[Any], Sel
 
 
 def create(
-    session: Session, owner: int, *, title: str, content: str, published: bool = True, tags: Sequence[str] = ()
+    connection: Connection, owner: int, *, title: str, content: str, published: bool = True, tags: Sequence[str] = ()
 ) -> PostView:
     """DomainError UNAUTHENTICATED when the owner has just been deleted (by the foreign key)."""
-    connection = session.connection()
     written = {"title": title, "title_folded": folded(title), "content": content, "published": published}
     post_id: int = _INSERT.scalar(connection, {**written, "owner_id": owner, "moment": now()})
     if tags:
-        add_tags(session, post_id, tags)
+        add_tags(connection, post_id, tags)
     return get(connection, post_id, owner)
 
 
-def change(session: Session, editor: int, post_id: int, changes: PostChanges, expected: Expected = None) -> PostView:
+def change(
+    connection: Connection, editor: int, post_id: int, changes: PostChanges, expected: Expected = None
+) -> PostView:
     """Set the given fields and leave the rest.
 
     DomainError NOT_FOUND as in `get`; FORBIDDEN `not-the-owner` for another's published post; CHANGED
     `precondition-failed` for one of another revision than `expected`.
     """
-    _lock_own(session, editor, post_id, expected)
+    _lock_own(connection, editor, post_id, expected)
     values: dict[str, Any] = {key: value for key, value in changes.items() if key != "tags"}
     if "title" in changes:
         values["title_folded"] = folded(changes["title"])
     if changes:
-        session.execute(update(posts).where(posts.c.id == post_id).values(updated_at=now(), **values))
+        connection.execute(update(posts).where(posts.c.id == post_id).values(updated_at=now(), **values))
     if "tags" in changes:
-        assign_tags(session, post_id, changes["tags"])
-    return get(session.connection(), post_id, editor)
+        assign_tags(connection, post_id, changes["tags"])
+    return get(connection, post_id, editor)
 
 
-def remove(session: Session, editor: int, post_id: int, expected: Expected = None) -> None:
+def remove(connection: Connection, editor: int, post_id: int, expected: Expected = None) -> None:
     """Delete a post with its votes and tags. Refused as in `change`."""
-    _lock_own(session, editor, post_id, expected)
-    session.execute(delete(posts).where(posts.c.id == post_id))
+    _lock_own(connection, editor, post_id, expected)
+    connection.execute(delete(posts).where(posts.c.id == post_id))
 
 
-def _lock_own(session: Session, editor: int, post_id: int, expected: Expected) -> None:
-    row = session.execute(
+def _lock_own(connection: Connection, editor: int, post_id: int, expected: Expected) -> None:
+    row = connection.execute(
         select(posts.c.owner_id, posts.c.published, posts.c.revision).where(posts.c.id == post_id).with_for_update()
     ).first()
     if row is None or (row.owner_id != editor and not row.published):

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from sqlalchemy import bindparam, delete, insert, or_, select, update
 from sqlalchemy.engine import Connection
-from sqlalchemy.orm import Session
 
 from app.db import Query
 from app.domain import errors
@@ -62,26 +61,26 @@ def authenticate(connection: Connection, claims: Claims) -> int:
 
 
 def begin(
-    session: Session, user_id: int, lifetime: timedelta, *, refreshable: bool, client_id: str | None = None
+    connection: Connection, user_id: int, lifetime: timedelta, *, refreshable: bool, client_id: str | None = None
 ) -> Login:
     """Open a session that ends by itself after `lifetime`; the user's sessions that ran out are cleared away."""
-    connection, moment, session_id = session.connection(), now(), secrets.token_hex(16)
+    moment, session_id = now(), secrets.token_hex(16)
     _CLEAR.rows(connection, {"of_user": user_id, "moment": moment})
     opened = {"id": session_id, "user_id": user_id, "client_id": client_id}
     _BEGIN.rows(connection, {**opened, "created_at": moment, "expires_at": moment + lifetime})
-    refresh_token = _issue_refresh_token(session, session_id, lifetime) if refreshable else None
+    refresh_token = _issue_refresh_token(connection, session_id, lifetime) if refreshable else None
     return Login(user_id, session_id, client_id, refresh_token)
 
 
-def _issue_refresh_token(session: Session, session_id: str, lifetime: timedelta) -> str:
+def _issue_refresh_token(connection: Connection, session_id: str, lifetime: timedelta) -> str:
     """An opaque token that can be exchanged once; only its hash is kept."""
     token, moment = secrets.token_urlsafe(32), now()
     issued = {"token_hash": _hash(token), "session_id": session_id}
-    _ISSUE.rows(session.connection(), {**issued, "created_at": moment, "expires_at": moment + lifetime})
+    _ISSUE.rows(connection, {**issued, "created_at": moment, "expires_at": moment + lifetime})
     return token
 
 
-def refresh(session: Session, session_id: str, token: str, lifetime: timedelta) -> Login | None:
+def refresh(connection: Connection, session_id: str, token: str, lifetime: timedelta) -> Login | None:
     """Exchange a refresh token of this session for the next one; the session lives on for `lifetime`.
 
     None for an expired or used one. One used before, longer ago than `REUSE_TOLERANCE`, was stolen from somebody: its
@@ -89,25 +88,25 @@ def refresh(session: Session, session_id: str, token: str, lifetime: timedelta) 
     """
     moment = now()
     # The session's row first, as whatever ends it does.
-    opened = session.execute(
+    opened = connection.execute(
         select(sessions.c.user_id, sessions.c.client_id).where(sessions.c.id == session_id).with_for_update()
     ).first()
     by_hash = refresh_tokens.c.token_hash == _hash(token)
-    found = session.execute(select(refresh_tokens.c.used_at, refresh_tokens.c.expires_at).where(by_hash)).first()
+    found = connection.execute(select(refresh_tokens.c.used_at, refresh_tokens.c.expires_at).where(by_hash)).first()
     if opened is None or found is None:
         return None
     if found.used_at is not None:
         if moment - found.used_at > REUSE_TOLERANCE:
-            end(session, session_id)
+            end(connection, session_id)
         return None
     if found.expires_at < moment:
         return None
-    session.execute(update(refresh_tokens).where(by_hash).values(used_at=moment))
-    session.execute(
+    connection.execute(update(refresh_tokens).where(by_hash).values(used_at=moment))
+    connection.execute(
         delete(refresh_tokens).where(refresh_tokens.c.session_id == session_id, refresh_tokens.c.expires_at < moment)
     )
-    session.execute(update(sessions).where(sessions.c.id == session_id).values(expires_at=moment + lifetime))
-    return Login(opened.user_id, session_id, opened.client_id, _issue_refresh_token(session, session_id, lifetime))
+    connection.execute(update(sessions).where(sessions.c.id == session_id).values(expires_at=moment + lifetime))
+    return Login(opened.user_id, session_id, opened.client_id, _issue_refresh_token(connection, session_id, lifetime))
 
 
 def session_of_refresh_token(connection: Connection, token: str) -> str | None:
@@ -116,21 +115,21 @@ def session_of_refresh_token(connection: Connection, token: str) -> str | None:
     return connection.execute(by_hash).scalar()
 
 
-def end(session: Session, session_id: str) -> None:
+def end(connection: Connection, session_id: str) -> None:
     """End a session and with it all its tokens; one that has ended already is no error."""
-    session.execute(delete(sessions).where(sessions.c.id == session_id))
+    connection.execute(delete(sessions).where(sessions.c.id == session_id))
 
 
-def forget_client(session: Session, client_id: str) -> None:
+def forget_client(connection: Connection, client_id: str) -> None:
     """Let sessions live on without the client they were opened with: tokens issued from now on do not name it."""
-    session.execute(update(sessions).where(sessions.c.client_id == client_id).values(client_id=None))
+    connection.execute(update(sessions).where(sessions.c.client_id == client_id).values(client_id=None))
 
 
-def end_all_but(session: Session, claims: Claims) -> None:
+def end_all_but(connection: Connection, claims: Claims) -> None:
     """End every token of the user but the one of `claims`: other sessions, and the others of its own session."""
-    session.execute(delete(sessions).where(sessions.c.user_id == claims.user_id, sessions.c.id != claims.session_id))
-    session.execute(update(sessions).where(sessions.c.id == claims.session_id).values(only_token=claims.token_id))
-    session.execute(delete(refresh_tokens).where(refresh_tokens.c.session_id == claims.session_id))
+    connection.execute(delete(sessions).where(sessions.c.user_id == claims.user_id, sessions.c.id != claims.session_id))
+    connection.execute(update(sessions).where(sessions.c.id == claims.session_id).values(only_token=claims.token_id))
+    connection.execute(delete(refresh_tokens).where(refresh_tokens.c.session_id == claims.session_id))
 
 
 def _hash(token: str) -> str:

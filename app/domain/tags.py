@@ -5,8 +5,8 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import Select, bindparam, delete, func, select
-from sqlalchemy.orm import Session
 
+from app.db import Connection
 from app.db.types import insert
 from app.domain.listing import Listing, Order
 from app.domain.models import post_tags, posts, tags
@@ -38,32 +38,32 @@ def _statement(prefixed: bool) -> Select[Any]:
     return statement
 
 
-def assign(session: Session, post_id: int, names: list[str]) -> None:
+def assign(connection: Connection, post_id: int, names: list[str]) -> None:
     """Give the post exactly these tags, in this order; a repeated name counts once."""
-    session.execute(delete(post_tags).where(post_tags.c.post_id == post_id))
-    add(session, post_id, names)
+    connection.execute(delete(post_tags).where(post_tags.c.post_id == post_id))
+    add(connection, post_id, names)
 
 
-def add(session: Session, post_id: int, names: Sequence[str]) -> None:
+def add(connection: Connection, post_id: int, names: Sequence[str]) -> None:
     """As `assign`, for a post that has none yet."""
-    ids = ensure(session, names)
+    ids = ensure(connection, names)
     rows = [
         {"post_id": post_id, "tag_id": ids[name], "position": position}
         for position, name in enumerate(dict.fromkeys(names))
     ]
     if rows:
-        session.execute(post_tags.insert(), rows)
+        connection.execute(post_tags.insert(), rows)
 
 
-def ensure(session: Session, names: Sequence[str]) -> dict[str, int]:
+def ensure(connection: Connection, names: Sequence[str]) -> dict[str, int]:
     """The ids of these tags by name; those that do not exist yet are made."""
     if not names:
         return {}
     by_name = select(tags.c.name, tags.c.id).where(tags.c.name.in_(names))
-    known = dict(session.execute(by_name).all())
+    known = dict(connection.execute(by_name).all())
     missing = sorted(set(names) - set(known))  # sorted: two posts with the same new tags must not wait in a circle
     if missing:
         rows = [{"name": name} for name in missing]
-        session.execute(insert(session.connection().dialect.name, tags).on_conflict_do_nothing(), rows)
-        known = dict(session.execute(by_name).all())
+        connection.execute(insert(connection.dialect.name, tags).on_conflict_do_nothing(), rows)
+        known = dict(connection.execute(by_name).all())
     return known

@@ -24,7 +24,6 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
 
 from app.db.bulk import insert_many
 from app.domain.clock import now
@@ -113,16 +112,16 @@ def create_dump(path: Path) -> Iterator[IO[bytes]]:
 
 
 def import_dump(
-    session: Session, lines: Iterable[bytes], *, append: bool, on_progress: Callable[[], None] = lambda: None
+    connection: Connection, lines: Iterable[bytes], *, append: bool, on_progress: Callable[[], None] = lambda: None
 ) -> Counts:
-    """Take a dump into the session's transaction, streaming, in batches; `on_progress` is called after each.
+    """Take a dump into the connection's transaction, streaming, in batches; `on_progress` is called after each.
 
     DumpError for a broken line, and for a database that has posts unless `append` is set; the caller's transaction
     must then be rolled back.
     """
-    if not append and session.scalar(select(posts.c.id).limit(1)) is not None:
+    if not append and connection.scalar(select(posts.c.id).limit(1)) is not None:
         raise DumpError("the database has posts already; --append adds to what is there")
-    importer = _Importer(session)
+    importer = _Importer(connection)
     rank = 0
     batch: list[tuple[int, Record]] = []
     for number, record in _records(lines):
@@ -158,7 +157,7 @@ def _records(lines: Iterable[bytes]) -> Iterator[tuple[int, Record]]:
 
 @dataclass
 class _Importer:
-    session: Session
+    connection: Connection
     user_ids: dict[str, int] = field(default_factory=dict)  # by folded e-mail
     post_ids: dict[str, int] = field(default_factory=dict)  # by ref
     moment: datetime = field(default_factory=now)
@@ -224,14 +223,14 @@ class _Importer:
             )
         ids = self._insert(posts, rows)
         self.post_ids.update(zip((record.ref for _, record in batch), ids, strict=True))
-        tag_ids = ensure_tags(self.session, sorted({name for _, record in batch for name in record.tags}))
+        tag_ids = ensure_tags(self.connection, sorted({name for _, record in batch for name in record.tags}))
         links = [
             (post_id, tag_ids[name], position)
             for post_id, (_, record) in zip(ids, batch, strict=True)
             for position, name in enumerate(dict.fromkeys(record.tags))
         ]
         if links:
-            insert_many(self.session.connection(), post_tags, ("post_id", "tag_id", "position"), links)
+            insert_many(self.connection, post_tags, ("post_id", "tag_id", "position"), links)
 
     def _take_votes(self, batch: list[tuple[int, VoteRecord]]) -> None:
         self._look_up(folded(record.user) for _, record in batch)
@@ -242,7 +241,7 @@ class _Importer:
                 raise DumpError(f"line {number}: no post with this ref came before")
             user_id = self._user_id(number, record.user)
             rows.append((number, (user_id, post_id, record.value, record.created_at or self.moment)))
-        connection = self.session.connection()
+        connection = self.connection
         try:
             with connection.begin_nested():
                 insert_many(connection, votes, _VOTE_COLUMNS, [row for _, row in rows])
@@ -260,7 +259,7 @@ class _Importer:
         ids = list(self.post_ids.values())
         counted = select(func.count()).where(votes.c.post_id == posts.c.id)
         for start in range(0, len(ids), _IDS_IN_A_STATEMENT):
-            self.session.execute(
+            self.connection.execute(
                 update(posts)
                 .where(posts.c.id.in_(ids[start : start + _IDS_IN_A_STATEMENT]))
                 .values(
@@ -274,14 +273,14 @@ class _Importer:
         if not rows:
             return []
         statement = insert(table).returning(table.c.id, sort_by_parameter_order=True)
-        return list(self.session.scalars(statement, rows))
+        return list(self.connection.scalars(statement, rows))
 
     def _look_up(self, keys: Iterable[str]) -> None:
         """Learn the ids of people who are in the database but were not met in the dump so far."""
         unknown = sorted(set(keys) - self.user_ids.keys())
         for start in range(0, len(unknown), _IDS_IN_A_STATEMENT):
             chunk = unknown[start : start + _IDS_IN_A_STATEMENT]
-            found = self.session.execute(select(users.c.email_key, users.c.id).where(users.c.email_key.in_(chunk)))
+            found = self.connection.execute(select(users.c.email_key, users.c.id).where(users.c.email_key.in_(chunk)))
             self.user_ids.update(dict(found.all()))
 
     def _user_id(self, number: int, email: str) -> int:

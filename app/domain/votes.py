@@ -3,9 +3,8 @@
 from typing import NamedTuple
 
 from sqlalchemy import and_, bindparam, delete, insert, or_, select, update
-from sqlalchemy.orm import Session
 
-from app.db import Query
+from app.db import Connection, Query
 from app.domain import errors
 from app.domain.clock import now
 from app.domain.models import posts, users, votes
@@ -40,43 +39,42 @@ class Tally(NamedTuple):
     down: int
 
 
-def put(session: Session, voter: int, post_id: int, value: int) -> Tally:
+def put(connection: Connection, voter: int, post_id: int, value: int) -> Tally:
     """Make the voter's vote `value` (+1 or -1), whatever it was."""
-    before, tally = _stand(session, voter, post_id)
+    before, tally = _stand(connection, voter, post_id)
     # When nothing changes the post keeps its revision, too.
-    return tally if before == value else _move(session, voter, post_id, before, value)
+    return tally if before == value else _move(connection, voter, post_id, before, value)
 
 
-def remove(session: Session, voter: int, post_id: int) -> None:
+def remove(connection: Connection, voter: int, post_id: int) -> None:
     """Take the voter's vote back, if there is one."""
-    before, _ = _stand(session, voter, post_id)
+    before, _ = _stand(connection, voter, post_id)
     if before is not None:
-        _move(session, voter, post_id, before, None)
+        _move(connection, voter, post_id, before, None)
 
 
-def add_up_vote(session: Session, voter: int, post_id: int) -> None:
+def add_up_vote(connection: Connection, voter: int, post_id: int) -> None:
     """As `put` with +1, but CONFLICT `already-voted` when that is the vote already."""
-    before, _ = _stand(session, voter, post_id)
+    before, _ = _stand(connection, voter, post_id)
     if before == 1:
         raise errors.already_voted()
-    _move(session, voter, post_id, before, 1)
+    _move(connection, voter, post_id, before, 1)
 
 
-def remove_up_vote(session: Session, voter: int, post_id: int) -> None:
+def remove_up_vote(connection: Connection, voter: int, post_id: int) -> None:
     """As `remove`, but NOT_FOUND `vote-not-found` without an up-vote; a down-vote is left alone."""
-    before, _ = _stand(session, voter, post_id)
+    before, _ = _stand(connection, voter, post_id)
     if before != 1:
         raise errors.vote_not_found()
-    _move(session, voter, post_id, before, None)
+    _move(connection, voter, post_id, before, None)
 
 
-def _stand(session: Session, voter: int, post_id: int) -> tuple[int | None, Tally]:
+def _stand(connection: Connection, voter: int, post_id: int) -> tuple[int | None, Tally]:
     """The voter's present vote, if any, which stays so until the transaction ends, and the post's counters so far.
 
     One person's votes wait for each other at the person's row; the post, which many vote on, is not locked yet.
     DomainError UNAUTHENTICATED for a voter who is gone, NOT_FOUND for no post or another's draft.
     """
-    connection = session.connection()
     if _VOTER.scalar(connection, {"voter": voter}) is None:
         raise errors.unauthenticated()
     row = _STANDING.first(connection, {"voter": voter, "post": post_id})
@@ -86,12 +84,11 @@ def _stand(session: Session, voter: int, post_id: int) -> tuple[int | None, Tall
     return value, Tally._make(counters)
 
 
-def _move(session: Session, voter: int, post_id: int, before: int | None, after: int | None) -> Tally:
+def _move(connection: Connection, voter: int, post_id: int, before: int | None, after: int | None) -> Tally:
     """Change the vote from one value to another (None: no vote), and the counters with it.
 
     Counting locks the post until the transaction ends. NOT_FOUND when it was deleted, or made a draft, meanwhile.
     """
-    connection = session.connection()
     this_vote = {"voter": voter, "post": post_id}
     more = {"more_up": int(after == 1) - int(before == 1), "more_down": int(after == -1) - int(before == -1)}
     row = _COUNT.first(connection, {**this_vote, **more})

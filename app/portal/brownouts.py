@@ -74,7 +74,7 @@ async def plan_brownout(form: Annotated[BrownoutForm, Form()], who: Acting, here
     if isinstance(planned, dict):
         return await _page(here, who, form, planned, None, status=422)
     try:
-        return await _change(here, who, "planned", lambda session: plan.plan(session, *planned))
+        return await _change(here, who, "planned", lambda connection: plan.plan(connection, *planned))
     except LifecycleError as error:
         return await _page(here, who, form, {"starts": f"{error}."}, None, status=422)
 
@@ -82,7 +82,9 @@ async def plan_brownout(form: Annotated[BrownoutForm, Form()], who: Acting, here
 @router.post("/{window_id}/cancel")
 async def cancel_brownout(window_id: Annotated[int, Path(ge=1, lt=2**63)], who: Acting, here: Here) -> Response:
     """End one, or keep it from starting. One that has been cancelled before is no error."""
-    return await _change(here, who, "cancelled", lambda session: plan.cancel(session, window_id), window=window_id)
+    return await _change(
+        here, who, "cancelled", lambda connection: plan.cancel(connection, window_id), window=window_id
+    )
 
 
 @router.post("/stop")
@@ -102,8 +104,8 @@ async def _change(
 ) -> Response:
     @retried
     def write() -> object:
-        with here.services.database.write() as session:
-            return change(session)
+        with here.services.database.write() as connection:
+            return change(connection)
 
     await run_sync(write)
     await here.watch.refresh()  # whoever looks now finds it so; the other workers follow in a moment

@@ -132,7 +132,7 @@ async def sign_in(form: Annotated[Credentials, Form()], here: Here) -> Response:
     accounts, lifetime = here.services.accounts, here.services.tokens.lifetime
     try:
         login = await accounts.log_in(
-            lambda session, verified: accounts.begin(session, verified, lifetime),
+            lambda connection, verified: accounts.begin(connection, verified, lifetime),
             email=form.email,
             password=form.password,
             administrators_only=True,
@@ -165,8 +165,8 @@ async def sign_out(who: Acting, here: Here) -> Response:
 
     @retried
     def end() -> None:
-        with here.services.database.write() as session:
-            sessions.end(session, who.claims.session_id)
+        with here.services.database.write() as connection:
+            sessions.end(connection, who.claims.session_id)
 
     await run_sync(end)
     response = RedirectResponse(_SIGN_IN, 303, HEADERS)

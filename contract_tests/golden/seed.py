@@ -14,12 +14,11 @@ import time_machine
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from httpx2 import Response
-from sqlalchemy.orm import Session
 from structlog.testing import capture_logs
 
 from app.adoption import clients
 from app.api.services import Services
-from app.db import Database
+from app.db import Connection, Database
 from app.domain import posts, sessions, users, votes
 from app.domain.models import Base
 from app.domain.tokens import AccessTokens
@@ -107,34 +106,34 @@ def plant(app: FastAPI) -> dict[str, str]:
     services: Services = app.state.services
     password_hash = services.accounts.hasher.hash_blocking(PASSWORD)
     empty(services.database)
-    with services.database.write() as session:
+    with services.database.write() as connection:
         for email, name, bio, since in _PEOPLE:
             with time_machine.travel(since, tick=False):
                 hash_ = None if email in _WITHOUT_PASSWORD else password_hash
-                user = users.create(session, email=email, password_hash=hash_, display_name=name)
-                users.change_profile(session, user.id, {"bio": bio})
+                user = users.create(connection, email=email, password_hash=hash_, display_name=name)
+                users.change_profile(connection, user.id, {"bio": bio})
         for owner, title, content, published, tags, moment in _POSTS:
             with time_machine.travel(moment, tick=False):
-                posts.create(session, owner, title=title, content=content, published=published, tags=tags)
+                posts.create(connection, owner, title=title, content=content, published=published, tags=tags)
         with time_machine.travel(_LONG_AGO, tick=False):
             for voter, post, value in _VOTES:
-                votes.put(session, voter, post, value)
-            users.promote(session, _ADMINISTRATOR)
+                votes.put(connection, voter, post, value)
+            users.promote(connection, _ADMINISTRATOR)
             for client_id, client_name, pinned, owner_id in _CLIENTS:
                 clients.register(
-                    session,
+                    connection,
                     client_id,
                     name=client_name,
                     contact=f"{client_id}@example.com",
                     pinned_version=pinned,
                     owner_id=owner_id,
                 )
-        return _tokens(session, services.tokens)
+        return _tokens(connection, services.tokens)
 
 
-def _tokens(session: Session, issuer: AccessTokens) -> dict[str, str]:
+def _tokens(connection: Connection, issuer: AccessTokens) -> dict[str, str]:
     def issue(user_id: int, by: AccessTokens = issuer) -> str:
-        login = sessions.begin(session, user_id, _LIFETIME, refreshable=False)
+        login = sessions.begin(connection, user_id, _LIFETIME, refreshable=False)
         return by.issue(login.user_id, login.session_id)
 
     values = {}
@@ -142,7 +141,7 @@ def _tokens(session: Session, issuer: AccessTokens) -> dict[str, str]:
         for number, name in enumerate(("ada", "bob", "eve", "zoe"), start=1):
             values[f"token:{name}"] = issue(number)
         values["token:ended"] = issue(1)
-        sessions.end(session, issuer.verify(values["token:ended"]).session_id)
+        sessions.end(connection, issuer.verify(values["token:ended"]).session_id)
         values["token:foreign"] = issue(1, AccessTokens("the secret of another service altogether", issuer.lifetime))
     with time_machine.travel("2026-03-01T11:00:00Z", tick=False):
         values["token:expired"] = issue(1)
@@ -155,9 +154,9 @@ def _tables_missing(database: Database) -> Iterator[None]:
     names = [table.name for table in Base.metadata.sorted_tables]
 
     def rename(suffix: str, to: str) -> None:
-        with database.write() as session:
+        with database.write() as connection:
             for name in names:
-                session.execute(sa.text(f"ALTER TABLE {name}{suffix} RENAME TO {name}{to}"))
+                connection.execute(sa.text(f"ALTER TABLE {name}{suffix} RENAME TO {name}{to}"))
 
     rename("", "_away")
     try:

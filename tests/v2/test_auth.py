@@ -46,8 +46,10 @@ def works(client, access_token):
 
 def shift(database, column, by):
     """Move a time of every refresh token: as if it had been that long ago, or were that far ahead."""
-    with database.write() as session:
-        session.execute(sa.update(refresh_tokens).where(column.is_not(None)).values({column: datetime.now(UTC) + by}))
+    with database.write() as connection:
+        connection.execute(
+            sa.update(refresh_tokens).where(column.is_not(None)).values({column: datetime.now(UTC) + by})
+        )
 
 
 @pytest.mark.parametrize(

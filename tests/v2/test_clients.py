@@ -20,8 +20,8 @@ CLIENT = {
 @pytest.fixture
 def admin(steps, database):
     person = steps.person("admin@example.com")
-    with database.write() as session:
-        users.promote(session, person.email)
+    with database.write() as connection:
+        users.promote(connection, person.email)
     return person
 
 
@@ -40,8 +40,8 @@ def use(database, client_id, *calls, source="token"):
         Use(now - timedelta(days=days), version, "GET /posts", Client(client_id, source), 2): count
         for version, count, days in calls
     }
-    with database.write() as session:
-        ledger.store(session, Counts(uses, {}))
+    with database.write() as connection:
+        ledger.store(connection, Counts(uses, {}))
 
 
 def test_registering(client, admin):

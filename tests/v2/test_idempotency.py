@@ -28,8 +28,8 @@ def keyed(key=None):
 @pytest.fixture
 def admin(steps, database):
     person = steps.person("admin@example.com")
-    with database.write() as session:
-        users.promote(session, person.email)
+    with database.write() as connection:
+        users.promote(connection, person.email)
     return person
 
 
@@ -239,8 +239,8 @@ def test_still_being_worked_on(postgres_url, tmp_path):
         opened(url) as database,
     ):
         ada = Steps(client).person()
-        with database.write() as session:
-            session.execute(sa.text("LOCK TABLE idempotency_keys"))
+        with database.write() as connection:
+            connection.execute(sa.text("LOCK TABLE idempotency_keys"))
             reply = client.post("/v2/posts", json=POST, headers=ada.headers | keyed("k"))
         assert (reply.status_code, reply.json()["code"]) == (409, "idempotency-key-in-use")
         assert int(reply.headers["retry-after"]) > 0

@@ -140,11 +140,11 @@ def test_a_post_that_is_gone_when_its_turn_comes_is_not_voted_on(client, steps, 
     """A vote that waits for a post which is then deleted, or made a draft, is 404 and counts nowhere."""
     ada, bob = steps.person(), steps.person()
     post = steps.post(ada)
-    with ThreadPoolExecutor() as pool, database.write() as session:
+    with ThreadPoolExecutor() as pool, database.write() as connection:
         if happens == "deleted":
-            posts.remove(session, ada.id, post["id"])
+            posts.remove(connection, ada.id, post["id"])
         else:
-            posts.change(session, ada.id, post["id"], {"published": False})
+            posts.change(connection, ada.id, post["id"], {"published": False})
         waiting = pool.submit(put, live, bob, post, 1)
         time.sleep(0.3)  # by now it has found the post as it was, and waits
         assert not waiting.done()
@@ -160,8 +160,8 @@ def test_a_vote_that_changes_nothing_waits_for_nobody(steps, live, database):
     ada, bob = steps.person(), steps.person()
     post = steps.post(ada)
     steps.vote(bob, post["id"], 1)
-    with database.write() as session:
-        posts.change(session, ada.id, post["id"], {"title": "another"})
+    with database.write() as connection:
+        posts.change(connection, ada.id, post["id"], {"title": "another"})
         assert is_ok(put(live, bob, post, 1))["votes"] == tally(1)
 
 

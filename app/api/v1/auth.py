@@ -36,7 +36,9 @@ async def login(form: Annotated[LoginForm, Form()], request: Request, core: Core
     """Exchange e-mail and password for an access token."""
     client_id = await registered_client(request, form.client_id)
     login = await core.accounts.log_in(
-        lambda session, verified: core.accounts.begin(session, verified, core.tokens.lifetime, client_id=client_id),
+        lambda connection, verified: core.accounts.begin(
+            connection, verified, core.tokens.lifetime, client_id=client_id
+        ),
         email=form.username,
         password=form.password,
     )

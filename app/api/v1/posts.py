@@ -99,9 +99,9 @@ def list_posts(
 @retried
 def create_post(body: PostWrite, caller: Caller, db: Db) -> Reply[Post]:
     """Write a post."""
-    with db.write() as session:
-        author = sessions.authenticate(session.connection(), caller)
-        post = posts.create(session, author, title=body.title, content=body.content, published=body.published)
+    with db.write() as connection:
+        author = sessions.authenticate(connection, caller)
+        post = posts.create(connection, author, title=body.title, content=body.content, published=body.published)
     return Reply(post_of(post), 201)
 
 
@@ -131,14 +131,14 @@ def update_post(post_id: IdInUrl, body: PostPatch, caller: Caller, expected: IfM
 @retried
 def delete_post(post_id: IdInUrl, caller: Caller, expected: IfMatch, db: Db) -> Response:
     """Delete one's own post."""
-    with db.write() as session:
-        posts.remove(session, sessions.authenticate(session.connection(), caller), post_id, expected)
+    with db.write() as connection:
+        posts.remove(connection, sessions.authenticate(connection, caller), post_id, expected)
     return Response(status_code=204)
 
 
 @retried
 def _change(post_id: int, changes: PostChanges, caller: Caller, expected: IfMatch, db: Db) -> Reply[Post]:
-    with db.write() as session:
-        editor = sessions.authenticate(session.connection(), caller)
-        post = posts.change(session, editor, post_id, changes, expected)
+    with db.write() as connection:
+        editor = sessions.authenticate(connection, caller)
+        post = posts.change(connection, editor, post_id, changes, expected)
     return Reply(post_of(post))

@@ -40,12 +40,12 @@ class VoteResult(BaseModel):
 def vote(body: Vote, request: Request, caller: Caller, db: Db) -> Reply[VoteResult]:
     """Vote for a post, or take the vote back."""
     request.state.successor = f"/v2/posts/{body.post_id}/vote"
-    with db.write() as session:
-        voter = sessions.authenticate(session.connection(), caller)
+    with db.write() as connection:
+        voter = sessions.authenticate(connection, caller)
         if body.dir == 1:
-            votes.add_up_vote(session, voter, body.post_id)
+            votes.add_up_vote(connection, voter, body.post_id)
             result = VoteResult(message="successfully added vote")
         else:
-            votes.remove_up_vote(session, voter, body.post_id)
+            votes.remove_up_vote(connection, voter, body.post_id)
             result = VoteResult(message="successfully deleted vote")
     return Reply(result, 201)

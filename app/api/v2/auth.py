@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 
 from app.api.idempotency import Once, OnceOnly
 from app.api.services import CallerOf, Core, Services, registered_client
-from app.db import Session, retried
+from app.db import Connection, retried
 from app.domain import sessions
 from app.domain.accounts import Verified
 from app.domain.errors import DomainError, Kind
@@ -126,11 +126,11 @@ async def _password_grant(form: dict[str, str], once: Once, core: Services, requ
         return _refuse("invalid_request", "Send username and password; a password has at most 1024 characters")
     client_id = await registered_client(request, form.get("client_id"))
 
-    def begin(session: Session, verified: Verified) -> Response:
-        if (replayed := once.claim(session, None)) is not None:
+    def begin(connection: Connection, verified: Verified) -> Response:
+        if (replayed := once.claim(connection, None)) is not None:
             return replayed
-        login = core.accounts.begin(session, verified, core.refresh_lifetime, refreshable=True, client_id=client_id)
-        return once.keep(session, None, _token_pair(login, core))
+        login = core.accounts.begin(connection, verified, core.refresh_lifetime, refreshable=True, client_id=client_id)
+        return once.keep(connection, None, _token_pair(login, core))
 
     try:
         reply = await core.accounts.log_in(begin, email=email, password=password)  # whatever the key: see create_user
@@ -154,14 +154,14 @@ async def _refresh_grant(form: dict[str, str], once: Once, core: Services, reque
             session_id = sessions.session_of_refresh_token(connection, token)
         if session_id is None:
             return refusal  # known before a write waits for its turn: anybody can send nonsense
-        with core.database.write() as session:
-            if (replayed := once.claim(session, None)) is not None:
+        with core.database.write() as connection:
+            if (replayed := once.claim(connection, None)) is not None:
                 return replayed
-            refreshed = sessions.refresh(session, session_id, token, core.refresh_lifetime)
+            refreshed = sessions.refresh(connection, session_id, token, core.refresh_lifetime)
             if refreshed is None:
                 return refusal
             request.state.client_id = refreshed.client_id
-            return once.keep(session, None, _token_pair(refreshed, core))
+            return once.keep(connection, None, _token_pair(refreshed, core))
 
     return await run_in_threadpool(exchange)
 
@@ -188,11 +188,11 @@ async def revoke_token(request: Request, once: OnceOnly, core: Core) -> Response
                 session_id = sessions.session_of_refresh_token(connection, token)
         if session_id is None:
             return Response(status_code=200)
-        with core.database.write() as session:
-            if (replayed := once.claim(session, None)) is not None:
+        with core.database.write() as connection:
+            if (replayed := once.claim(connection, None)) is not None:
                 return replayed
-            sessions.end(session, session_id)
-            return once.keep(session, None, Response(status_code=200))
+            sessions.end(connection, session_id)
+            return once.keep(connection, None, Response(status_code=200))
 
     return await run_in_threadpool(end)
 

@@ -147,14 +147,14 @@ def list_clients(
 @retried
 def register_client(body: ClientCreate, caller: Caller, once: OnceOnly, core: Core, db: Db) -> Reply[RegisteredClient]:
     """Register a client, for administrators. A login that names it gives tokens that name it."""
-    with db.write() as session:
-        administrator = sessions.authenticate(session.connection(), caller)
-        users.require_administrator(session.connection(), administrator)
-        if (replayed := once.claim(session, administrator)) is not None:
+    with db.write() as connection:
+        administrator = sessions.authenticate(connection, caller)
+        users.require_administrator(connection, administrator)
+        if (replayed := once.claim(connection, administrator)) is not None:
             return replayed
         _check_version(body.pinned_version, core)
         client = clients.register(
-            session,
+            connection,
             body.id,
             name=body.name,
             contact=body.contact,
@@ -162,7 +162,7 @@ def register_client(body: ClientCreate, caller: Caller, once: OnceOnly, core: Co
             owner_id=body.owner_id,
         )
         reply = Reply(RegisteredClient.of(client, None), 201, {"Location": f"/v2/clients/{client.id}"})
-        return once.keep(session, administrator, reply)
+        return once.keep(connection, administrator, reply)
 
 
 @router.get("/{client_id}", response_model=RegisteredClient, responses=refusals(401, 404))
@@ -188,11 +188,10 @@ def update_client(
 ) -> Reply[RegisteredClient]:
     """Change the given members of a client, for administrators."""
     changes = cast(ClientChanges, body.model_dump(exclude_unset=True))
-    with db.write() as session:
-        connection = session.connection()
+    with db.write() as connection:
         users.require_administrator(connection, sessions.authenticate(connection, caller))
         _check_version(changes.get("pinned_version"), core)
-        client = clients.change(session, client_id, changes)
+        client = clients.change(connection, client_id, changes)
         seen = ledger.seen(connection, [client_id])
     return Reply(RegisteredClient.of(client, seen.get(client_id)))
 
@@ -201,9 +200,9 @@ def update_client(
 @retried
 def remove_client(client_id: ClientId, caller: Caller, db: Db) -> Response:
     """Take a client off the register, for administrators. What it has called stays counted."""
-    with db.write() as session:
-        users.require_administrator(session.connection(), sessions.authenticate(session.connection(), caller))
-        clients.remove(session, client_id)
+    with db.write() as connection:
+        users.require_administrator(connection, sessions.authenticate(connection, caller))
+        clients.remove(connection, client_id)
     return Response(status_code=204)
 
 

@@ -158,11 +158,11 @@ def put_consent(
     client_id: ClientId, version: VersionName, body: ConsentGive, caller: Caller, core: Core, db: Db
 ) -> Reply[Consent]:
     """Say for a client, as its owner or an administrator, that the date on which a version ends was read."""
-    with db.write() as session:
-        clients.seen_by(session.connection(), client_id, sessions.authenticate(session.connection(), caller))
+    with db.write() as connection:
+        clients.seen_by(connection, client_id, sessions.authenticate(connection, caller))
         if _version(core, version).sunset != body.sunset:
             raise DomainError(Kind.CONFLICT, "another-sunset", "The version does not end at that time")
-        given = clients.consent(session, client_id, version, body.sunset)
+        given = clients.consent(connection, client_id, version, body.sunset)
     return Reply(Consent(**given._asdict()))
 
 

@@ -177,15 +177,15 @@ def list_posts(
 @retried
 def create_post(body: PostWrite, caller: Caller, once: OnceOnly, db: Db) -> Reply[Post]:
     """Write a post."""
-    with db.write() as session:
-        author = sessions.authenticate(session.connection(), caller)
-        if (replayed := once.claim(session, author)) is not None:
+    with db.write() as connection:
+        author = sessions.authenticate(connection, caller)
+        if (replayed := once.claim(connection, author)) is not None:
             return replayed
         post = posts.create(
-            session, author, title=body.title, content=body.content, published=body.published, tags=body.tags
+            connection, author, title=body.title, content=body.content, published=body.published, tags=body.tags
         )
         headers = {"Location": f"/v2/posts/{post.id}", **_tag(post, author)}
-        return once.keep(session, author, Reply(post_of(post, author), 201, headers))
+        return once.keep(connection, author, Reply(post_of(post, author), 201, headers))
 
 
 @router.get(
@@ -234,16 +234,16 @@ def update_post(post_id: IdInUrl, body: PostPatch, caller: Caller, expected: IfM
 @retried
 def delete_post(post_id: IdInUrl, caller: Caller, expected: IfMatch, db: Db) -> Response:
     """Delete one's own post."""
-    with db.write() as session:
-        posts.remove(session, sessions.authenticate(session.connection(), caller), post_id, expected)
+    with db.write() as connection:
+        posts.remove(connection, sessions.authenticate(connection, caller), post_id, expected)
     return Response(status_code=204)
 
 
 @retried
 def _change(post_id: int, changes: PostChanges, caller: Caller, expected: IfMatch, db: Db) -> Reply[Post]:
-    with db.write() as session:
-        editor = sessions.authenticate(session.connection(), caller)
-        post = posts.change(session, editor, post_id, changes, expected)
+    with db.write() as connection:
+        editor = sessions.authenticate(connection, caller)
+        post = posts.change(connection, editor, post_id, changes, expected)
     return Reply(post_of(post, editor), headers=_tag(post, editor))
 
 

@@ -130,11 +130,13 @@ async def create_user(body: AccountCreate, once: OnceOnly, core: Core) -> Reply[
 
     @retried
     def create() -> Reply[Account]:
-        with core.database.write() as session:
-            if (replayed := once.claim(session, None)) is not None:
+        with core.database.write() as connection:
+            if (replayed := once.claim(connection, None)) is not None:
                 return replayed
-            user = users.create(session, email=body.email, password_hash=password_hash, display_name=body.display_name)
-            return once.keep(session, None, Reply(Account.of(user), 201, {"Location": f"/v2/users/{user.id}"}))
+            user = users.create(
+                connection, email=body.email, password_hash=password_hash, display_name=body.display_name
+            )
+            return once.keep(connection, None, Reply(Account.of(user), 201, {"Location": f"/v2/users/{user.id}"}))
 
     return await run_in_threadpool(create)
 
@@ -162,10 +164,10 @@ def get_account(caller: Caller, db: Db) -> Reply[Account]:
 @retried
 def update_account(body: AccountPatch, caller: Caller, expected: IfMatch, db: Db) -> Reply[Account]:
     """Change the given fields of one's own profile."""
-    with db.write() as session:
-        user_id = sessions.authenticate(session.connection(), caller)
+    with db.write() as connection:
+        user_id = sessions.authenticate(connection, caller)
         changes = cast(ProfileChanges, body.model_dump(exclude_unset=True))
-        user = users.change_profile(session, user_id, changes, expected)
+        user = users.change_profile(connection, user_id, changes, expected)
     return Reply(Account.of(user), headers=tag_of_user(user))
 
 
@@ -173,8 +175,8 @@ def update_account(body: AccountPatch, caller: Caller, expected: IfMatch, db: Db
 @retried
 def delete_account(caller: Caller, expected: IfMatch, db: Db) -> Response:
     """Delete one's own account, with its posts and votes."""
-    with db.write() as session:
-        users.remove(session, sessions.authenticate(session.connection(), caller), expected)
+    with db.write() as connection:
+        users.remove(connection, sessions.authenticate(connection, caller), expected)
     return Response(status_code=204)
 
 

@@ -41,9 +41,9 @@ class VoteResult(BaseModel):
 @retried
 def put_vote(post_id: IdInUrl, body: Vote, caller: Caller, db: Db) -> Reply[VoteResult]:
     """Vote a post up (1) or down (-1). Sent again it changes nothing."""
-    with db.write() as session:
-        voter = sessions.authenticate(session.connection(), caller)
-        up, down = votes.put(session, voter, post_id, body.value)
+    with db.write() as connection:
+        voter = sessions.authenticate(connection, caller)
+        up, down = votes.put(connection, voter, post_id, body.value)
     return Reply(VoteResult(value=body.value, votes=Votes(up=up, down=down, score=up - down)))
 
 
@@ -51,6 +51,6 @@ def put_vote(post_id: IdInUrl, body: Vote, caller: Caller, db: Db) -> Reply[Vote
 @retried
 def delete_vote(post_id: IdInUrl, caller: Caller, db: Db) -> Response:
     """Take one's vote back. Sent again it changes nothing."""
-    with db.write() as session:
-        votes.remove(session, sessions.authenticate(session.connection(), caller), post_id)
+    with db.write() as connection:
+        votes.remove(connection, sessions.authenticate(connection, caller), post_id)
     return Response(status_code=204)
