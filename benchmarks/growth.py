@@ -231,16 +231,20 @@ def _hot_votes(database: BenchDatabase, server: Server, tokens: list[str], folde
 
 
 def _workers(one: Server, database: BenchDatabase, folder: Path, size: int) -> dict[str, float]:
-    """Two workers beside one: processor time a request, and requests a second, where there is a core for each."""
+    """Two workers beside one: processor time a request, and requests a second.
+
+    They have a core each where there is one beside those of the load and the database; else they share the one's.
+    """
     console.print("two workers")
-    everywhere = sorted({*machine.cores().server, *machine.cores().load, *machine.cores().database})
+    mine, its = machine.cores(), machine.cores().database
+    where = sorted({*mine.server, *(core for core in its[1:] if core not in mine.load)})[:2]
     rng = random.Random(size)
     requests = itertools.cycle(
         [Exchange("GET", f"/v2/posts/{rng.randint(1, size)}", 200).encoded() for _ in range(500)]
     )
     found: dict[str, list[dict[str, float]]] = {"one": [], "two": []}
     with Server(CONTENDERS_BY_NAME["tandem"], database.url, folder, WORKERS="2") as two:
-        machine.pin(two.process, everywhere)
+        machine.pin(two.process, where)
         for number in range(WORKER_ROUNDS + 1):
             for name, server in (("one", one), ("two", two)):
                 before = server.cpu_seconds()
@@ -252,6 +256,7 @@ def _workers(one: Server, database: BenchDatabase, folder: Path, size: int) -> d
                     )
     pairs = list(zip(found["one"], found["two"], strict=True))
     return {
+        "cores": len(where),
         "one_us": round(statistics.median(turn["us"] for turn in found["one"]), 1),
         "ratio": round(statistics.median(two["us"] / one["us"] for one, two in pairs), 3),
         "rate_ratio": round(statistics.median(two["rate"] / one["rate"] for one, two in pairs), 3),

@@ -193,7 +193,8 @@ def _growth_lines(growth: dict[str, Any]) -> list[str]:
         ),
         (
             f"two workers: {workers['ratio']:.2f} times the processor time of one for a request "
-            f"({workers['one_us']:.0f} µs with one), {workers['rate_ratio']:.2f} times as many requests"
+            f"({workers['one_us']:.0f} µs with one); {workers['rate_ratio']:.2f} times as many requests, "
+            + ("a core each" if workers["cores"] > 1 else "on the same core")
         ),
     ]
 
