@@ -47,11 +47,17 @@ class Commands(TyperGroup):
         return list(dict.fromkeys([*super().list_commands(ctx), *ELSEWHERE]))
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        if cmd_name not in self.commands:  # without one of this name all of them, to say which it may be meant for
-            for name in ELSEWHERE.keys() & {cmd_name} or ELSEWHERE:
-                group = get_group(import_module(ELSEWHERE[name]).commands)
-                self.add_command(group.commands.get(name, group), name)
+        if cmd_name not in self.commands:
+            # Of an unknown one it is said which others it may be meant for: that takes all.
+            for name in [cmd_name] if cmd_name in ELSEWHERE else ELSEWHERE:
+                self.add_command(_elsewhere(name), name)
         return super().get_command(ctx, cmd_name)
+
+
+def _elsewhere(name: str) -> Any:
+    """The group that is a module's, or one of the commands of a module that is no group."""
+    group = get_group(import_module(ELSEWHERE[name]).commands)
+    return group if group.name == name else group.commands[name]
 
 
 app = typer.Typer(

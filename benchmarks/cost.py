@@ -87,9 +87,21 @@ class Work:
 
     def _look(self, _frame: FrameType, event: str, function: Any) -> None:
         """Note what a driver is told, whoever tells it."""
-        if self._on and event == "c_call" and isinstance(getattr(function, "__self__", None), _DRIVERS):
+        asked = getattr(function, "__self__", None) if self._on and event in ("c_call", "c_return") else None
+        if not isinstance(asked, _DRIVERS):
+            return
+        if event == "c_call":
             self._done["queries"] += function.__name__.startswith("execute")
             self._done["commits"] += function.__name__ == "commit"
+        else:
+            self._done["commits"] += function.__name__ == "execute" and _has_committed(asked)
+
+
+def _has_committed(asked: Any) -> bool:
+    """Whether this cursor's last statement wrote something and was a transaction of its own."""
+    if isinstance(asked, psycopg2.extensions.cursor):
+        return asked.connection.autocommit and (asked.statusmessage or "").startswith(("INSERT", "UPDATE", "DELETE"))
+    return isinstance(asked, sqlite3.Cursor) and asked.rowcount >= 0 and not asked.connection.in_transaction
 
 
 async def _measure(database_url: str, loop: Loop, work: Work) -> Costs:

@@ -1,13 +1,18 @@
 """The kernel in an application of other people: it asks for little, and gives everything."""
 
 import json
+from collections.abc import AsyncIterable
 from pathlib import Path
 
 import pytest
 import time_machine
+from fastapi import APIRouter, Depends, FastAPI
+from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
 from openapi_spec_validator import OpenAPIV31SpecValidator
+from starlette.responses import PlainTextResponse
 
+from app.versioning import ApiVersion, Installation, install
 from app.versioning.contract import released
 from tests import foreign_app as kitchen
 
@@ -33,6 +38,56 @@ def test_documents(client):
         assert document["paths"][path]["get"].get("deprecated", False) == (name == "v1")
         assert client.get(f"/{name}/docs").status_code == 200
     assert [version["name"] for version in client.get("/versions").json()["versions"]] == ["v1", "v2"]
+
+
+def test_routes_of_every_kind_are_served():
+    """Plain routes, and those that FastAPI alone can include: nested, mounted, streaming, of a class of their own."""
+
+    class Branded(APIRoute):
+        def get_route_handler(self):
+            handle = super().get_route_handler()
+
+            async def brand(request):
+                reply = await handle(request)
+                reply.headers["Brand"] = "own"
+                return reply
+
+            return brand
+
+    def reply():
+        return "served"
+
+    async def stream() -> AsyncIterable[kitchen.Kettle]:
+        yield kitchen.Kettle(litres=1)
+
+    asked = []
+    router, nested, branded = APIRouter(), APIRouter(prefix="/nested"), APIRouter(route_class=Branded)
+    router.get("/pots")(reply)
+    router.post("/pots", status_code=201)(reply)
+    router.get("/{anything}/lid")(reply)
+    router.get("/streams")(stream)
+    nested.get("/deep", name="deep")(reply)
+    branded.get("/branded")(reply)
+    router.include_router(nested)
+    router.routes.extend(branded.routes)
+    router.mount("/mounted", PlainTextResponse("served"))
+    app = FastAPI(openapi_url=None, dependencies=[Depends(lambda: asked.append(1))])
+    version = ApiVersion("v1", router, kitchen.ERRORS, "Kitchen", "Pots.", "Pots.", "1.0.0")
+    installed = install(app, Installation(versions=[version], translate={}, info={}))
+    documented = {"/v1/pots", "/v1/{anything}/lid", "/v1/streams", "/v1/nested/deep", "/v1/branded"}
+    assert set(installed.documents["v1"]["paths"]) == documented
+    assert "Kettle" in json.dumps(installed.documents["v1"]["paths"]["/v1/streams"])
+    assert app.url_path_for("deep") == "/v1/nested/deep"
+    assert app.url_path_for("reply") == "/v1/pots"
+    with TestClient(app) as client:
+        for path in ("/v1/pots", "/v1/any/lid", "/v1/nested/deep", "/v1/branded", "/v1/mounted/file"):
+            found = client.get(path)
+            assert (found.status_code, "served" in found.text) == (200, True), path
+            assert found.headers.get("brand") == ("own" if path == "/v1/branded" else None)
+        assert client.post("/v1/pots").status_code == 201
+        assert json.loads(client.get("/v1/streams").text) == {"litres": 1}
+        assert len(asked) == 6  # what is mounted has no dependencies
+        assert client.delete("/v1/pots").headers["allow"] == "GET, HEAD, POST"
 
 
 def test_errors(client):

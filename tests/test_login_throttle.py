@@ -18,6 +18,7 @@ from app.main import create_app
 from tests.conftest import make_settings
 from tests.server import LiveServer
 from tests.steps import PASSWORD, Steps
+from tests.test_migrations import new_database, opened
 
 ALLOWED = 3
 START = datetime(2027, 1, 1, 12, tzinfo=UTC)
@@ -219,6 +220,23 @@ def test_a_right_password_is_no_failure_whatever_else_is_refused(strict):
     assert log_in(strict, ada.email, PASSWORD).status_code == 200
 
 
+def test_a_session_that_cannot_begin_is_no_failure_and_keeps_no_other_waiting(postgres_url, tmp_path):
+    """While somebody's row is locked their logins are 503, others get in meanwhile, and nothing has counted."""
+    changes = {"login_failures_allowed": 1, "password_hash_workers": 1, "database_lock_timeout": 1}
+    with new_database(postgres_url, tmp_path) as url, TestClient(create_app(make_settings(url, **changes))) as client:
+        ada, bob = Steps(client).person(), Steps(client).person()
+        with opened(url) as database, ThreadPoolExecutor(2) as threads:
+            with database.write() as connection:
+                connection.execute(sa.text("SELECT 1 FROM users WHERE id = :id FOR UPDATE"), {"id": ada.id})
+                held = [threads.submit(log_in, client, ada.email, PASSWORD) for _ in range(2)]
+                assert log_in(client, bob.email, PASSWORD).status_code == 200
+                assert not any(waiting.done() for waiting in held)
+                assert [waiting.result().status_code for waiting in held] == [503, 503]
+            with database.write() as connection:  # as foreign keys do, while posts of hers are imported
+                connection.execute(sa.text("SELECT 1 FROM users WHERE id = :id FOR KEY SHARE"), {"id": ada.id})
+                assert log_in(client, ada.email, PASSWORD).status_code == 200
+
+
 def test_who_is_locked_out_does_not_stand_in_a_long_queue(settings, database, monkeypatch):  # noqa: ARG001 - empties it
     """While ten wait for their passwords to be hashed, somebody who is locked is told so at once."""
     freed, hashpw = threading.Event(), bcrypt.hashpw
@@ -234,7 +252,9 @@ def test_who_is_locked_out_does_not_stand_in_a_long_queue(settings, database, mo
         monkeypatch.setattr(bcrypt, "hashpw", hash_when_freed)
         crowd = [threads.submit(log_in, client, f"{number}@example.com", "wrong") for number in range(11)]
         limiter = app.state.services.accounts.hasher.limiter
+        deadline = time.monotonic() + 30
         while limiter.statistics().tasks_waiting < 10:
+            assert time.monotonic() < deadline
             time.sleep(0.01)
         assert log_in(client, "locked@example.com", "wrong").status_code == 429
         assert not any(waiting.done() for waiting in crowd)

@@ -1,4 +1,4 @@
-"""One engine, two ways in: `read()` for looking, `write()` for changing."""
+"""One engine, and the ways in: `read()` for looking, `write()` for changing, and some for who does either at length."""
 
 import math
 import os
@@ -123,7 +123,10 @@ class Database:
 
     @contextmanager
     def autocommit(self) -> Iterator[Connection]:
-        """A connection on which each statement is a transaction of its own."""
+        """A connection on which each statement is a transaction of its own.
+
+        What is written may be written twice: a statement whose reply was lost is run again by `retried`.
+        """
         with self._autocommit.connect() as connection:
             yield connection
 

@@ -22,7 +22,8 @@ def _note(state: RetryCallState) -> None:
 
 # Decorates the function of a request that holds the block `with db.write()`: the whole of it is run again, up to ten
 # times within two seconds, when a transient error ends it (see `is_transient`); then the error is raised. So it must
-# change nothing but the database. A lost COMMIT is never run again: nobody knows whether it happened.
+# change nothing but the database. A lost COMMIT is never run again: nobody knows whether it happened. Statements in
+# AUTOCOMMIT are: only such belong there as may happen twice.
 retried = retry(
     retry=retry_if_exception(is_transient),
     stop=stop_after_attempt(_ATTEMPTS) | stop_before_delay(_SECONDS),

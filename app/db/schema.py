@@ -4,6 +4,7 @@ Told without Alembic, for which a server has no other use: it takes 10 MB of eve
 higher than the one before.
 """
 
+import errno
 import re
 from pathlib import Path
 
@@ -16,8 +17,10 @@ _ALEMBIC_VERSION = sa.table("alembic_version", sa.column("version_num", sa.Strin
 
 
 def newest() -> str:
-    """The newest revision this code has."""
+    """The newest revision this code has. FileNotFoundError where its migrations are not."""
     numbers: list[str] = [n for file in _REVISIONS.glob("*.py") for n in _REVISION.findall(file.read_text())]
+    if not numbers:
+        raise FileNotFoundError(errno.ENOENT, "no migrations there", str(_REVISIONS))
     return max(numbers)
 
 

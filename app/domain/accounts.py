@@ -1,26 +1,22 @@
 """Signing up, logging in and changing a password.
 
-These hash, which takes long: each flow looks up, lets go of its connection, hashes, and only then writes. Whoever gives
-a password does all of it in the thread that hashes.
+These hash, which takes long: each flow looks up, lets go of its connection, hashes, and only then writes. What
+is counted is written in the thread that hashes.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypeVar
 
 from anyio.to_thread import run_sync
 
 from app.db import Connection, Database, retried
 from app.domain import errors, sessions, users
-from app.domain.errors import DomainError
 from app.domain.passwords import PasswordHasher
 from app.domain.sessions import Login
 from app.domain.throttling import Throttle, change_of, login_of
 from app.domain.tokens import Claims
 from app.domain.users import Credentials, UserView
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -50,13 +46,26 @@ class Accounts:
 
     async def log_in(
         self,
-        work: Callable[[Connection, Verified], T],
         *,
         email: str,
         password: str,
+        lifetime: timedelta,
+        refreshable: bool = False,
+        client_id: str | None = None,
         administrators_only: bool = False,
-    ) -> T:
-        """Call `work`, in a transaction, for who may log in with this password; it is to `begin` their session.
+    ) -> Login:
+        """Begin a session of this `lifetime`, with a refresh token if wanted. DomainError as `verify`."""
+        verified = await self.verify(email=email, password=password, administrators_only=administrators_only)
+
+        @retried
+        def begin() -> Login:
+            with self.database.write() as connection:
+                return self.begin(connection, verified, lifetime, refreshable=refreshable, client_id=client_id)
+
+        return await run_sync(begin)
+
+    async def verify(self, *, email: str, password: str, administrators_only: bool = False) -> Verified:
+        """Who may log in with this password.
 
         DomainError FORBIDDEN `invalid-credentials`: the same, and after the same time, for an unknown e-mail, a
         wrong password, an account without one, and whoever is no administrator where only they may. DomainError
@@ -73,7 +82,7 @@ class Accounts:
                 return None
             return known
 
-        return await self._attempt(target, look_up, password, work)
+        return await self._attempt(target, look_up, password)
 
     @staticmethod
     def begin(
@@ -84,7 +93,7 @@ class Accounts:
         refreshable: bool = False,
         client_id: str | None = None,
     ) -> Login:
-        """Begin the session of somebody who was verified. DomainError FORBIDDEN when that holds no more."""
+        """Begin the session of somebody who was verified. DomainError as `verify`, when that holds no more."""
         if users.lock_password_hash(connection, verified.user_id) != verified.password_hash:
             raise errors.invalid_credentials()  # changed, or the account deleted, while this one was hashing
         if verified.new_hash is not None:
@@ -111,17 +120,13 @@ class Accounts:
                 users.set_password_hash(connection, claims.user_id, password_hash)
                 sessions.end_all_but(connection, claims)
 
-        verified = await self._attempt(change_of(claims.user_id), look_up, current, lambda _, verified: verified)
+        verified = await self._attempt(change_of(claims.user_id), look_up, current)
         await run_sync(store, await self.hasher.hash(new))
 
     async def _attempt(
-        self,
-        target: str,
-        look_up: Callable[[Connection], Credentials | None],
-        password: str,
-        work: Callable[[Connection, Verified], T],
-    ) -> T:
-        """Call `work` when the password fits what `look_up` finds; the attempt counts. DomainError as `log_in`.
+        self, target: str, look_up: Callable[[Connection], Credentials | None], password: str
+    ) -> Verified:
+        """Whose password it is, when it fits what `look_up` finds; the attempt counts. DomainError as `verify`.
 
         It is entered when its turn to be hashed has come, and taken back before the next one's: attempts that wait
         would fill up the count, and lock out somebody who logs in often at once.
@@ -139,32 +144,20 @@ class Accounts:
                 return found
 
         @retried
-        def fitted(verified: Verified) -> T:
-            with self.database.write() as connection:
-                self.throttle.forgive(connection, target)
-                return work(connection, verified)
-
-        @retried
-        def forgive() -> None:
+        def settle(*, fits: bool) -> None:
             with self.database.autocommit() as connection:
-                self.throttle.forgive(connection, target)
+                if fits:
+                    self.throttle.forgive(connection, target)
+                else:
+                    self.throttle.clear(connection)
 
-        @retried
-        def clear() -> None:
-            with self.database.autocommit() as connection:
-                self.throttle.clear(connection)
-
-        def attempt() -> T:
+        def attempt() -> Verified:
             found = enter()
             fits, new_hash = self.hasher.verify_blocking(password, found.password_hash if found else None)
+            settle(fits=fits and found is not None)
             if found is None or not fits:
-                clear()
                 raise errors.invalid_credentials()
-            try:
-                return fitted(Verified(found.user_id, found.password_hash, new_hash))
-            except DomainError:
-                forgive()  # the password was right, whatever was wrong with the rest
-                raise
+            return Verified(found.user_id, found.password_hash, new_hash)
 
         if self.hasher.crowded:
             await run_sync(refuse_if_locked)  # rather than let them wait in vain

@@ -20,5 +20,6 @@ def clearing(table: Table) -> Query:
         .order_by(expires_at)
         .limit(_CLEARED_AT_ONCE)
         .with_for_update(skip_locked=True)
+        .cte()  # or PostgreSQL may look for them once more for each it deletes
     )
-    return Query(delete(table).where(key.in_(ran_out)))
+    return Query(delete(table).where(key.in_(select(ran_out))))

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from contextvars import copy_context
 from functools import partial
 from threading import Thread
 from typing import ParamSpec, TypeVar
@@ -58,7 +59,8 @@ class PasswordHasher:
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call what hashes, or verifies, in one of those threads, when its turn has come."""
         async with self.limiter:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, partial(function, *args, **kwargs))
+            work = partial(copy_context().run, function, *args, **kwargs)  # what it logs is the request's
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     def hash_blocking(self, password: str) -> str:
         """As `hash`, where no event loop runs."""

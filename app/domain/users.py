@@ -57,7 +57,10 @@ _LOCKED = Query(_USER.with_for_update())
 _CREDENTIALS = select(users.c.id, users.c.password_hash)
 _CREDENTIALS_BY_EMAIL = Query(_CREDENTIALS.where(users.c.email_key == bindparam("email_key")))
 _CREDENTIALS_BY_ID = Query(_CREDENTIALS.where(users.c.id == bindparam("user_id")))
-_LOCKED_HASH = Query(select(users.c.password_hash).where(users.c.id == bindparam("user_id")).with_for_update())
+# Against a new password and a deletion: an import, whose foreign keys hold the row, keeps nobody from logging in.
+_LOCKED_HASH = Query(
+    select(users.c.password_hash).where(users.c.id == bindparam("user_id")).with_for_update(key_share=True)
+)
 
 
 def display_name(user_id: int, chosen: str | None) -> str:

@@ -129,13 +129,10 @@ async def sign_in_page(here: Here) -> Response:
 @router.post("/sign-in", dependencies=[Depends(from_our_page)])
 async def sign_in(form: Annotated[Credentials, Form()], here: Here) -> Response:
     """Begin a session; the same refusal for a wrong password as for somebody who is no administrator."""
-    accounts, lifetime = here.services.accounts, here.services.tokens.lifetime
+    lifetime = here.services.tokens.lifetime
     try:
-        login = await accounts.log_in(
-            lambda connection, verified: accounts.begin(connection, verified, lifetime),
-            email=form.email,
-            password=form.password,
-            administrators_only=True,
+        login = await here.services.accounts.log_in(
+            email=form.email, password=form.password, lifetime=lifetime, administrators_only=True
         )
     except DomainError as error:
         if error.kind is Kind.THROTTLED:

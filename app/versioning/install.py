@@ -98,7 +98,7 @@ def install(app: FastAPI, installation: Installation) -> Installed:
     for version in reversed(versions):
         for beginning, routes in groupby(version.router.routes, first_segment):
             if beginning:
-                placed = [under(version.prefix, route) for route in routes if isinstance(route, APIRoute)]
+                placed = [under(version.prefix, route, app) for route in routes if isinstance(route, APIRoute)]
                 app.router.routes.append(Section(version.prefix + beginning, placed))
             else:
                 app.include_router(APIRouter(routes=list(routes)), prefix=version.prefix)

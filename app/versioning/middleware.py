@@ -221,7 +221,7 @@ class Boundary:
             await self.render(problem, Request(scope))(scope, receive, send)
         finally:
             if "route" in scope:
-                # A route of a version's router does not know the prefix it was included with.
+                # A route that FastAPI has included does not know the prefix it was included with.
                 template = scope["route"].path
                 scope["state"]["route"] = (
                     version.prefix + template if version and not version.owns(template) else template

@@ -14,7 +14,7 @@ MOST_CALLERS = 100_000  # told apart by a worker in a window; whoever comes afte
 LONGEST_WINDOW = 86_400  # seconds
 _OTHERS = "others"
 _UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
-_RATE = re.compile(rf"\s*(\d+)\s*(?:/|per\s)\s*(\d+)?\s*({'|'.join(_UNITS)})s?\s*", re.ASCII | re.IGNORECASE)
+_RATE = re.compile(r"\s*(\d{1,9})\s*(?:/|per)\s*(\d{1,9})?\s*([a-z]+?)s?\s*", re.ASCII | re.IGNORECASE)
 
 
 class Policy(NamedTuple):
@@ -28,7 +28,7 @@ class Policy(NamedTuple):
     def parse(cls, name: str, text: str) -> "Policy":
         """From a notation such as "30000/minute" or "100 per 10 seconds". ValueError for what is none."""
         rate = _RATE.fullmatch(text)
-        if rate is None:
+        if rate is None or rate[3].lower() not in _UNITS:
             raise ValueError("is not one rate limit; write it as 30000/minute or 100 per 10 seconds")
         policy = cls(name, int(rate[1]), int(rate[2] or 1) * _UNITS[rate[3].lower()])
         if policy.quota < 1 or not 1 <= policy.window <= LONGEST_WINDOW:

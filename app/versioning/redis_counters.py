@@ -14,7 +14,7 @@ from app.versioning.quotas import MemoryCounters, Policy
 PATIENCE = 0.1  # how long Redis may take to answer, seconds
 PAUSE = 1.0  # how long it is left alone when it did not, seconds
 
-_URL = re.compile(r"rediss?://[^/?]+(/\d*)?(\?.*)?")  # the client takes a database that is no number for the first one
+_URL = re.compile(r"rediss?://[^/?]*(/\d*)?(\?.*)?")  # the client takes a database that is no number for the first one
 
 log = structlog.get_logger("tandem.limits")
 

@@ -2,11 +2,14 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from inspect import signature
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
-from starlette.routing import BaseRoute, Match
+from starlette.datastructures import URLPath
+from starlette.routing import BaseRoute, Match, NoMatchFound
 from starlette.types import Receive, Scope, Send
 
 _PARAMETERS = signature(APIRoute).parameters
@@ -35,21 +38,38 @@ class Section(BaseRoute):
                     found = match, noted
         return found
 
+    def url_path_for(self, name: str, /, **path_params: Any) -> URLPath:
+        for route in self.routes:
+            with suppress(NoMatchFound):
+                return route.url_path_for(name, **path_params)
+        raise NoMatchFound(name, path_params)
+
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         route: APIRoute = scope["route"]  # the one that matched, as it has noted
         await route.handle(scope, receive, send)
 
 
 def first_segment(route: BaseRoute) -> str:
-    """`/posts` of the route of `/posts/{post_id}`; nothing for one that begins with a parameter, or is no APIRoute."""
-    found = _SEGMENT.match(route.path) if isinstance(route, APIRoute) else None
+    """`/posts` of the route of `/posts/{post_id}`.
+
+    Nothing for one that begins with a parameter, that streams, or that is no plain APIRoute: those are included as
+    FastAPI does it.
+    """
+    plain = type(route) is APIRoute and route.stream_item_type is None
+    found = _SEGMENT.match(route.path) if isinstance(route, APIRoute) and plain else None
     return found[0] if found else ""
 
 
-def under(prefix: str, route: APIRoute) -> APIRoute:
-    """The route as an application would serve it that includes it under this prefix; its name is its operation's id."""
+def under(prefix: str, route: APIRoute, app: FastAPI) -> APIRoute:
+    """The route as the application would include it under this prefix."""
     made_of = {name: value for name, value in vars(route).items() if name in _PARAMETERS}
-    return APIRoute(**{**made_of, "path": prefix + route.path, "generate_unique_id_function": lambda it: it.name})
+    its_own = {
+        "path": prefix + route.path,
+        "dependencies": [*app.router.dependencies, *route.dependencies],
+        "dependency_overrides_provider": app,
+        "generate_unique_id_function": app.router.generate_unique_id_function,
+    }
+    return APIRoute(**{**made_of, **its_own})
 
 
 def served_routes(app: FastAPI) -> Iterator[RouteContext]:

@@ -34,13 +34,11 @@ class Token(BaseModel):
 @router.post("/login", response_model=Token, responses=refusals(status_403="The e-mail or the password is wrong."))
 async def login(form: Annotated[LoginForm, Form()], request: Request, core: Core) -> Reply[Token]:
     """Exchange e-mail and password for an access token."""
-    client_id = await registered_client(request, form.client_id)
     login = await core.accounts.log_in(
-        lambda connection, verified: core.accounts.begin(
-            connection, verified, core.tokens.lifetime, client_id=client_id
-        ),
         email=form.username,
         password=form.password,
+        lifetime=core.tokens.lifetime,
+        client_id=await registered_client(request, form.client_id),
     )
     request.state.client_id = login.client_id  # not before: whoever fails to log in is not known to be that client
     issued = core.tokens.issue(login.user_id, login.session_id, login.client_id)

@@ -14,9 +14,8 @@ from starlette.responses import JSONResponse, Response
 
 from app.api.idempotency import Once, OnceOnly
 from app.api.services import CallerOf, Core, Services, registered_client
-from app.db import Connection, retried
+from app.db import retried
 from app.domain import sessions
-from app.domain.accounts import Verified
 from app.domain.errors import DomainError, Kind
 from app.domain.sessions import Login
 from app.domain.text import storable
@@ -125,15 +124,20 @@ async def _password_grant(form: dict[str, str], once: Once, core: Services, requ
     if not email or not password or len(password) > 1024:
         return _refuse("invalid_request", "Send username and password; a password has at most 1024 characters")
     client_id = await registered_client(request, form.get("client_id"))
-
-    def begin(connection: Connection, verified: Verified) -> Response:
-        if (replayed := once.claim(connection, None)) is not None:
-            return replayed
-        login = core.accounts.begin(connection, verified, core.refresh_lifetime, refreshable=True, client_id=client_id)
-        return once.keep(connection, None, _token_pair(login, core))
-
     try:
-        reply = await core.accounts.log_in(begin, email=email, password=password)  # whatever the key: see create_user
+        verified = await core.accounts.verify(email=email, password=password)  # whatever the key: see create_user
+
+        @retried
+        def begin() -> Response:
+            with core.database.write() as connection:
+                if (replayed := once.claim(connection, None)) is not None:
+                    return replayed
+                login = core.accounts.begin(
+                    connection, verified, core.refresh_lifetime, refreshable=True, client_id=client_id
+                )
+                return once.keep(connection, None, _token_pair(login, core))
+
+        reply = await run_in_threadpool(begin)
     except DomainError as error:
         if error.kind is not Kind.FORBIDDEN:
             raise

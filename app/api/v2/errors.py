@@ -97,7 +97,8 @@ def render(problem: Problem, request: Request) -> Response:
 def _instance(problem: Problem, request: Request) -> str:
     """The path that was asked for, up to a part of it that is refused: a reply never echoes the offending input."""
     if any(error.location[0] == "path" for error in problem.errors):
-        return f"/v2{request.scope['route'].path.partition('{')[0]}"
+        path: str = request.scope["route"].path
+        return path.partition("{")[0]
     return quote(request.scope["path"])
 
 
