@@ -35,13 +35,12 @@ from fastapi.responses import JSONResponse
 from fastapi.security import OAuth2PasswordBearer
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.db import Connection, Database
+from app.db import Database
 from app.domain import errors, posts, sessions, votes
-from app.domain.accounts import Accounts, Verified
+from app.domain.accounts import Accounts
 from app.domain.errors import DomainError, Kind
 from app.domain.passwords import PasswordHasher
 from app.domain.posts import PostFilter, PostView
-from app.domain.sessions import Login
 from app.domain.throttling import Throttle
 from app.domain.tokens import AccessTokens, Claims
 from app.settings import Settings
@@ -50,6 +49,7 @@ from app.settings import Settings
 
 settings = Settings()
 database = Database(settings.database_url, pool_size=common.POOL_SIZE, spare=0)
+REFRESH_LIFETIME = timedelta(days=common.REFRESH_TOKEN_DAYS)
 accounts = Accounts(
     database,
     PasswordHasher(rounds=settings.bcrypt_rounds, workers=settings.password_hash_workers),
@@ -334,15 +334,12 @@ class LoginForm(BaseModel):
     password: Text = Field(max_length=1024)
 
 
-def _begin(connection: Connection, verified: Verified) -> Login:
-    lifetime = timedelta(days=settings.refresh_token_expire_days)
-    return accounts.begin(connection, verified, lifetime, refreshable=True)
-
-
 @router.post("/auth/token")
 async def log_in(form: Annotated[LoginForm, Form()], response: Response) -> TokenPair:
     try:
-        login = await accounts.log_in(_begin, email=form.username, password=form.password)
+        login = await accounts.log_in(
+            email=form.username, password=form.password, lifetime=REFRESH_LIFETIME, refreshable=True
+        )
     except DomainError:
         raise HTTPException(400) from None
     response.headers["Cache-Control"] = "no-store"
