@@ -175,7 +175,8 @@ def _recordings() -> ModuleType | None:
         from contract_tests import recordings  # noqa: PLC0415 - all else here goes without the tools for tests
     except ImportError as error:
         typer.echo(
-            f"tandem: the recordings need the repository and its tools for tests ({error}): make check brings them",
+            f"tandem: the recordings need the repository and its tools for tests ({error}): "
+            "make .venv/installed-dev brings them",
             err=True,
         )
         return None

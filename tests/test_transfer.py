@@ -3,6 +3,7 @@
 import gzip
 import json
 import re
+import stat
 from pathlib import Path
 
 import pytest
@@ -180,10 +181,11 @@ def test_an_empty_dump(empty_url):
 
 
 def test_export_replaces_a_file_as_a_whole(empty_url, folder):
-    """An export over a file leaves the new content alone, and one that cannot be made leaves the old."""
+    """An export over a file leaves the new content alone, for its owner; one that cannot be made leaves the old."""
     (folder / "out.jsonl").write_bytes(b"x" * 100_000)
     taken(empty_url, [user()])
     assert exported(empty_url) == as_lines([user()])
+    assert stat.S_IMODE((folder / "out.jsonl").stat().st_mode) == 0o600
     with opened(empty_url) as database, database.write() as connection:
         connection.execute(sa.text("ALTER TABLE votes RENAME TO elsewhere"))
     one_line(tandem("export", "out.jsonl", DATABASE_URL=empty_url))

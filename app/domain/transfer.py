@@ -97,8 +97,12 @@ def open_dump(path: Path) -> Iterator[tuple[IO[bytes], Callable[[], int]]]:
 
 @contextmanager
 def create_dump(path: Path) -> Iterator[IO[bytes]]:
-    """A file to export to. It appears under its name when it is complete, and the same content gives the same bytes."""
+    """A file to export to, for its owner alone: e-mails are in it. It appears under its name when it is complete, and
+    the same content gives the same bytes.
+    """
     draft = path.with_name(f"{path.name}.part")
+    draft.unlink(missing_ok=True)
+    draft.touch(mode=0o600, exist_ok=False)
     try:
         with draft.open("wb") as raw:
             if path.suffix == ".gz":
