@@ -1,31 +1,20 @@
 """The `tandem db` commands: the database's schema."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated
 
 import typer
 from alembic.util import CommandError
 
-from app.cli_support import Failure, opened, opened_migrated
+from app.cli_support import failing, opened, opened_migrated
 from app.db import migrations, schema
 
 commands = typer.Typer(name="db", help="The database's schema: its migrations.", no_args_is_help=True)
 
 
-@contextmanager
-def _told() -> Iterator[None]:
-    """What Alembic refuses is a Failure."""
-    try:
-        yield
-    except CommandError as error:
-        raise Failure(str(error)) from None
-
-
 @commands.command()
 def upgrade(revision: Annotated[str, typer.Argument(help="Where to go.")] = "head") -> None:
     """Bring the schema forward, by default to the newest revision. Safe to repeat."""
-    with _told(), opened() as database:
+    with failing(CommandError), opened() as database:
         migrations.upgrade(database, revision)
     current()
 
@@ -35,7 +24,7 @@ def downgrade(
     revision: Annotated[str, typer.Argument(help="Where to go: a revision, -1, or base (empties it).")],
 ) -> None:
     """Take the schema back. What only the newer schema can hold is lost."""
-    with _told(), opened() as database:
+    with failing(CommandError), opened() as database:
         migrations.downgrade(database, revision)
     current()
 
@@ -52,6 +41,6 @@ def current() -> None:
 @commands.command()
 def check() -> None:
     """Exit with 1 when the models and the database's tables differ."""
-    with _told(), opened_migrated() as database:
+    with failing(CommandError), opened_migrated() as database:
         migrations.check(database)
     typer.echo("the database has the tables that the code describes")

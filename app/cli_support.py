@@ -16,6 +16,15 @@ class Failure(Exception):
 
 
 @contextmanager
+def failing(*expected: type[Exception]) -> Iterator[None]:
+    """What is raised of these types is a Failure, with its message."""
+    try:
+        yield
+    except expected as error:
+        raise Failure(str(error)) from None
+
+
+@contextmanager
 def opened(settings: Settings | None = None) -> Iterator[Database]:
     """The database, once it answers."""
     settings = settings or load_settings()

@@ -1,7 +1,5 @@
 """`tandem import` and `tandem export`: a database's posts and people as a dump."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,7 +7,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from app.cli_support import Failure, opened_migrated
+from app.cli_support import failing, opened_migrated
 from app.domain import transfer
 from app.domain.transfer import DumpError
 
@@ -25,7 +23,7 @@ def import_(
 ) -> None:
     """Take in a dump, whole or not at all: a broken line leaves the database as it was."""
     with (
-        _told(),
+        failing(DumpError),
         opened_migrated() as database,
         _progress(DownloadColumn()) as progress,
         transfer.open_dump(file) as (lines, at),
@@ -47,7 +45,7 @@ def export(
     It is no backup: passwords, bios, administrators and ids are not in it.
     """
     with (
-        _told(),
+        failing(DumpError),
         opened_migrated() as database,
         _progress(MofNCompleteColumn()) as progress,
         database.snapshot() as connection,
@@ -58,15 +56,6 @@ def export(
                 connection, out, on_progress=lambda done: progress.update(task, completed=done)
             )
     typer.echo(f"exported {counts.users} users, {counts.posts} posts, {counts.votes} votes")
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """What is wrong with a dump is a Failure."""
-    try:
-        yield
-    except DumpError as error:
-        raise Failure(str(error)) from None
 
 
 def _progress(amount: Any) -> Progress:

@@ -9,7 +9,7 @@ from app.adoption import plan
 from app.api import VERSIONS
 from app.cli_brownouts import brownouts_app
 from app.cli_readiness import readiness
-from app.cli_support import Failure, opened_migrated
+from app.cli_support import failing, opened_migrated
 from app.db import DatabaseUnavailable
 from app.domain.clock import now
 from app.main import served_versions
@@ -60,10 +60,8 @@ def list_() -> None:
 @commands.command()
 def new(name: Annotated[str, typer.Argument(help="Such as v3.")]) -> None:
     """Begin the next version in this repository: a preview that is like the newest one, with tests of its own."""
-    try:
+    with failing(ScaffoldError):
         written = scaffold(ROOT, VERSIONS[-1], name)
-    except ScaffoldError as error:
-        raise Failure(str(error)) from None
     for path in written:
         typer.echo(path.relative_to(ROOT))
     typer.echo(f"{name} is a preview: nothing is promised of it until its status says current and it is released")

@@ -236,8 +236,8 @@ def _workers(one: Server, database: BenchDatabase, folder: Path, size: int) -> d
     They have a core each where there is one beside those of the load and the database; else they share the one's.
     """
     console.print("two workers")
-    mine, its = machine.cores(), machine.cores().database
-    where = sorted({*mine.server, *(core for core in its[1:] if core not in mine.load)})[:2]
+    cores = machine.cores()
+    where = [*cores.server, *cores.database[1:2]]
     rng = random.Random(size)
     requests = itertools.cycle(
         [Exchange("GET", f"/v2/posts/{rng.randint(1, size)}", 200).encoded() for _ in range(500)]

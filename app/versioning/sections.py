@@ -55,8 +55,9 @@ def first_segment(route: BaseRoute) -> str:
     Nothing for one that begins with a parameter, that streams, or that is no plain APIRoute: those are included as
     FastAPI does it.
     """
-    plain = type(route) is APIRoute and route.stream_item_type is None
-    found = _SEGMENT.match(route.path) if isinstance(route, APIRoute) and plain else None
+    if type(route) is not APIRoute or route.stream_item_type is not None:
+        return ""
+    found = _SEGMENT.match(route.path)
     return found[0] if found else ""
 
 
