@@ -1,11 +1,13 @@
 """The only wiring: settings in, a served application out. Nothing happens at import."""
 
+import asyncio
 import gc
 import hashlib
 import hmac
 import os
 import signal
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from importlib.metadata import version as installed_version
@@ -14,7 +16,6 @@ from multiprocessing.process import BaseProcess
 from threading import Thread
 from typing import TYPE_CHECKING
 
-from anyio.to_thread import current_default_thread_limiter
 from fastapi import FastAPI
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -53,8 +54,9 @@ def open_database(settings: Settings) -> Database:
     return Database(
         settings.database_url,
         pool_size=settings.database_pool_size,
-        # /readyz answers, and brownouts are noticed, also while every request waits, and every guess to be counted.
-        spare=2 + settings.password_hash_workers,
+        # While every request waits, /readyz answers, brownouts are noticed, usage is written and pruned, and guesses
+        # are counted.
+        spare=4 + settings.password_hash_workers,
         pool_timeout=settings.database_pool_timeout,
         statement_timeout=settings.database_statement_timeout,
         lock_timeout=settings.database_lock_timeout,
@@ -132,8 +134,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        # As many threads as connections: a thread that runs never waits for the pool.
-        current_default_thread_limiter().total_tokens = settings.database_pool_size
+        threads = ThreadPoolExecutor(settings.database_pool_size, "request")  # see app.threads
+        asyncio.get_running_loop().set_default_executor(threads)
         async with bookkeeper, watch:
             yield
         if redis is not None:

@@ -1,19 +1,25 @@
 """The kernel in an application of other people: it asks for little, and gives everything."""
 
 import json
+import threading
 from collections.abc import AsyncIterable
+from datetime import datetime
+from functools import wraps
 from pathlib import Path
+from typing import Annotated, Literal
 
 import pytest
 import time_machine
-from fastapi import APIRouter, Depends, FastAPI
+from fastapi import APIRouter, Depends, FastAPI, Query
 from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
 from openapi_spec_validator import OpenAPIV31SpecValidator
+from pydantic import BaseModel, Field
 from starlette.responses import PlainTextResponse
 
 from app.versioning import ApiVersion, Installation, install
 from app.versioning.contract import released
+from app.versioning.query_parameters import QueryOf
 from tests import foreign_app as kitchen
 
 
@@ -88,6 +94,83 @@ def test_routes_of_every_kind_are_served():
         assert json.loads(client.get("/v1/streams").text) == {"litres": 1}
         assert len(asked) == 6  # what is mounted has no dependencies
         assert client.delete("/v1/pots").headers["allow"] == "GET, HEAD, POST"
+
+
+def test_routes_that_block_are_called_in_the_threads_of_requests():
+    """A plain function is, decorated or not, and so as many at once as there are connections; a coroutine is not."""
+
+    def here() -> str:
+        return threading.current_thread().name
+
+    def decorated(function):
+        @wraps(function)
+        def called():
+            return function()
+
+        return called
+
+    async def in_the_loop() -> str:
+        return here()
+
+    router = APIRouter()
+    router.get("/plain")(here)
+    router.get("/decorated")(decorated(here))
+    router.get("/coroutine")(in_the_loop)
+    router.get("/decorated-coroutine")(decorated(in_the_loop))
+    app = FastAPI(openapi_url=None)
+    version = ApiVersion("v1", router, kitchen.ERRORS, "Kitchen", "Pots.", "Pots.", "1.0.0")
+    install(app, Installation(versions=[version], translate={}, info={}))
+    with TestClient(app) as client:
+        threads = {path: client.get(f"/v1/{path}").json() for path in ("plain", "decorated")}
+        loop = {client.get(f"/v1/{path}").json() for path in ("coroutine", "decorated-coroutine")}
+    assert all(name.startswith("asyncio_") for name in threads.values()), threads
+    assert len(loop) == 1
+    assert not loop & {*threads.values()}
+
+
+class Wanted(BaseModel):
+    """Parameters of every kind."""
+
+    limit: int = Field(20, ge=1, le=100, description="How many.")
+    since: datetime | None = None
+    lid: bool | None = Field(None, alias="with-lid")
+    sort: Literal["litres", "-litres"] = "litres"
+    colour: list[str] = Field([], max_length=2)
+    size: list[int] | None = None
+    kitchen: str
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "kitchen=mine",
+        "",
+        "kitchen=a&kitchen=b&limit=5&limit=7",
+        "kitchen=&limit=&since=",
+        "kitchen=a&colour=red&colour=blue&size=1&size=2",
+        "kitchen=a&colour=red&colour=blue&colour=green&size=big",
+        "kitchen=a&limit=0&sort=price&with-lid=perhaps&since=soon",
+        "kitchen=a&with-lid=true&lid=false&since=2026-01-31T12:00:00Z&unknown=1",
+        "kitchen=%F0%9F%AB%96&sort=-litres",
+    ],
+)
+def test_query_parameters_are_read_as_by_the_framework(query):
+    """`QueryOf` takes, refuses and documents what FastAPI's `Query()` does, whatever is sent."""
+    app, ours = FastAPI(), QueryOf(Wanted)
+
+    @app.get("/theirs")
+    def theirs(query: Annotated[Wanted, Query()]) -> Wanted:
+        return query
+
+    @app.get("/ours", openapi_extra=ours.documented)
+    def by_us(query: Annotated[Wanted, Depends(ours)]) -> Wanted:
+        return query
+
+    with TestClient(app) as client:
+        found, expected = client.get(f"/ours?{query}"), client.get(f"/theirs?{query}")
+    assert (found.status_code, found.json()) == (expected.status_code, expected.json())
+    paths = app.openapi()["paths"]
+    assert paths["/ours"]["get"]["parameters"] == paths["/theirs"]["get"]["parameters"]
 
 
 def test_errors(client):

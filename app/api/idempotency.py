@@ -16,7 +16,7 @@ from pydantic_core import PydanticCustomError
 from sqlalchemy.engine import Connection
 from starlette.responses import Response
 
-from app.api.services import Core
+from app.api.services import services_of
 from app.domain.idempotency import KeyedRequest
 from app.versioning import Reply
 
@@ -91,13 +91,13 @@ Key = Annotated[
 ]
 
 
-async def _once(request: Request, core: Core, key: Key = None) -> Once:
+async def _once(request: Request, key: Key = None) -> Once:
     if key is None:
         return Once(None)
     if len(request.headers.getlist(_NAME)) > 1:
         raise RequestValidationError([{"loc": ("header", _NAME), "msg": _MESSAGE, "type": "idempotency_key"}])
     operation = f"{request.method} {request.scope['path']}"
-    return Once(KeyedRequest(operation, key, await request.body(), core.reply_keys))
+    return Once(KeyedRequest(operation, key, await request.body(), services_of(request).reply_keys))
 
 
 OnceOnly = Annotated[Once, Depends(_once)]

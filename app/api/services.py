@@ -3,20 +3,21 @@
 Dependencies are `async def`: a plain function would cost a second trip to the thread pool.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated
 
-from anyio.to_thread import run_sync
 from fastapi import Depends, Request
 from fastapi.security.base import SecurityBase
 
 from app.adoption import clients
-from app.db import Database
-from app.domain import errors
+from app.db import Connection, Database
+from app.domain import errors, sessions
 from app.domain.accounts import Accounts
 from app.domain.tokens import AccessTokens, Claims
+from app.threads import in_thread
 from app.versioning import ApiVersion
 
 
@@ -37,43 +38,77 @@ class Services:
     versions: Mapping[str, ApiVersion]
 
 
-async def get_services(request: Request) -> Services:
+def services_of(request: Request) -> Services:
+    """Those of the application that serves the request."""
     services: Services = request.app.state.services
     return services
 
 
-async def get_database(request: Request) -> Database:
-    database: Database = request.app.state.services.database
-    return database
+async def _services(request: Request) -> Services:
+    return services_of(request)
 
 
-Core = Annotated[Services, Depends(get_services)]
-Db = Annotated[Database, Depends(get_database)]
+Core = Annotated[Services, Depends(_services)]
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Whose token was sent, and the way to what they ask for: there is none past the look whether its session lives.
+
+    `read` and `write` give a connection as those of `Database` do, and the id of the caller's account. DomainError
+    UNAUTHENTICATED after a logout, a password change elsewhere, or the account's deletion.
+    """
+
+    claims: Claims
+    core: Services
+
+    @contextmanager
+    def read(self) -> Iterator[tuple[Connection, int]]:
+        with self.core.database.read() as connection:
+            yield connection, sessions.authenticate(connection, self.claims)
+
+    @contextmanager
+    def write(self) -> Iterator[tuple[Connection, int]]:
+        with self.core.database.write() as connection:
+            yield connection, sessions.authenticate(connection, self.claims)
+
+
+@dataclass(frozen=True)
+class Visitor:
+    """As Caller, where a token is optional: without one there are no claims, and no id."""
+
+    claims: Claims | None
+    core: Services
+
+    @contextmanager
+    def read(self) -> Iterator[tuple[Connection, int | None]]:
+        with self.core.database.read() as connection:
+            yield connection, sessions.authenticate(connection, self.claims) if self.claims else None
 
 
 class CallerOf(SecurityBase):
-    """Who is calling, as a dependency: the claims of the token, noted for the log line.
+    """Who is calling, as a dependency. The document has it as it has `scheme`.
 
-    The document has it as it has `scheme`. DomainError UNAUTHENTICATED without a valid token; if the token is
-    `optional`, without any at all, there are no claims. It does not ask the database: the route does, in the block in
-    which it does its work.
+    DomainError UNAUTHENTICATED without a token that is good. It does not ask the database.
     """
 
-    def __init__(self, scheme: SecurityBase, *, optional: bool = False) -> None:
+    def __init__(self, scheme: SecurityBase) -> None:
         self.model, self.scheme_name = scheme.model, scheme.scheme_name
-        self._optional = optional
 
-    async def __call__(self, request: Request) -> Claims | None:
+    async def __call__(self, request: Request) -> Caller:
+        return Caller(_claims_noted(request), services_of(request))
+
+
+class VisitorOf(SecurityBase):
+    """As CallerOf, where a token is optional."""
+
+    def __init__(self, scheme: SecurityBase) -> None:
+        self.model, self.scheme_name = scheme.model, scheme.scheme_name
+
+    async def __call__(self, request: Request) -> Visitor:
         # Credentials that are there but no good are refused: whoever sent them must not take the reply for their own.
-        if self._optional and "authorization" not in request.headers:
-            return None
-        claims = _claims_sent(request)
-        if claims is None:
-            raise errors.unauthenticated()
-        request.state.user_id = claims.user_id
-        if claims.client_id is not None:
-            request.state.client_id = claims.client_id
-        return claims
+        claims = _claims_noted(request) if "authorization" in request.headers else None
+        return Visitor(claims, services_of(request))
 
 
 def account_of_token(request: Request) -> str | None:
@@ -88,6 +123,17 @@ def client_of_token(request: Request) -> str | None:
     return None if claims is None else claims.client_id
 
 
+def _claims_noted(request: Request) -> Claims:
+    """What the token says, noted for the log line. DomainError UNAUTHENTICATED without a good one."""
+    claims = _claims_sent(request)
+    if claims is None:
+        raise errors.unauthenticated()
+    request.state.user_id = claims.user_id
+    if claims.client_id is not None:
+        request.state.client_id = claims.client_id
+    return claims
+
+
 def _claims_sent(request: Request) -> Claims | None:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     return _verified(request, token.strip()) if scheme.lower() == "bearer" else None  # any number of spaces: RFC 9110
@@ -98,9 +144,8 @@ def _verified(request: Request, token: str) -> Claims | None:
     known: tuple[str, Claims | None] | None = getattr(request.state, "verified", None)
     if known is not None and known[0] == token:
         return known[1]
-    services: Services = request.app.state.services
     try:
-        claims = services.tokens.verify(token)
+        claims = services_of(request).tokens.verify(token)
     except errors.DomainError:
         claims = None
     request.state.verified = token, claims
@@ -111,10 +156,10 @@ async def registered_client(request: Request, client_id: str | None) -> str | No
     """The id that a login names, if a client is registered under it; another is ignored, as it always was."""
     if client_id is None:
         return None
-    database = await get_database(request)
+    services = services_of(request)
 
     def look_up() -> str | None:
-        with database.read() as connection:
+        with services.database.read() as connection:
             return clients.known(connection, client_id)
 
-    return await run_sync(look_up)
+    return await in_thread(look_up)

@@ -8,8 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from anyio.to_thread import run_sync
-
 from app.db import Connection, Database, retried
 from app.domain import errors, sessions, users
 from app.domain.passwords import PasswordHasher
@@ -17,6 +15,7 @@ from app.domain.sessions import Login
 from app.domain.throttling import Throttle, change_of, login_of
 from app.domain.tokens import Claims
 from app.domain.users import Credentials, UserView
+from app.threads import in_thread
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class Accounts:
             with self.database.write() as connection:
                 return users.create(connection, email=email, password_hash=password_hash)
 
-        return await run_sync(create, await self.hasher.hash(password))
+        return await in_thread(create, await self.hasher.hash(password))
 
     async def log_in(
         self,
@@ -62,7 +61,7 @@ class Accounts:
             with self.database.write() as connection:
                 return self.begin(connection, verified, lifetime, refreshable=refreshable, client_id=client_id)
 
-        return await run_sync(begin)
+        return await in_thread(begin)
 
     async def verify(self, *, email: str, password: str, administrators_only: bool = False) -> Verified:
         """Who may log in with this password.
@@ -121,7 +120,7 @@ class Accounts:
                 sessions.end_all_but(connection, claims)
 
         verified = await self._attempt(change_of(claims.user_id), look_up, current)
-        await run_sync(store, await self.hasher.hash(new))
+        await in_thread(store, await self.hasher.hash(new))
 
     async def _attempt(
         self, target: str, look_up: Callable[[Connection], Credentials | None], password: str
@@ -160,5 +159,5 @@ class Accounts:
             return Verified(found.user_id, found.password_hash, new_hash)
 
         if self.hasher.crowded:
-            await run_sync(refuse_if_locked)  # rather than let them wait in vain
+            await in_thread(refuse_if_locked)  # rather than let them wait in vain
         return await self.hasher.run(attempt)

@@ -12,6 +12,7 @@ from app.portal.brownouts import shown_windows
 from app.portal.parts import Here
 from app.portal.pictures import stacked
 from app.portal.signing_in import HEADERS, SignedIn
+from app.threads import threaded
 from app.versioning import usage
 from app.versioning.readiness import CANNOT_BE_SEEN
 
@@ -22,6 +23,7 @@ _MOST_CLIENTS = 100
 
 
 @router.get("/adoption")
+@threaded
 def adoption_page(who: SignedIn, here: Here, days: str = "30") -> Response:
     """Calls by day and version, clients by last seen, what keeps clients on versions that end, and brownouts."""
     at = now()

@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, NamedTuple
 
 import structlog
-from anyio.to_thread import run_sync
 from fastapi import APIRouter, Form, Path
 from pydantic import BaseModel, Field
 from starlette.responses import RedirectResponse, Response
@@ -17,6 +16,7 @@ from app.domain.clock import now
 from app.domain.fields import Text
 from app.portal.parts import Here, Portal
 from app.portal.signing_in import HEADERS, Acting, Administrator, SignedIn
+from app.threads import in_thread
 from app.versioning import ApiVersion, Brownout, LifecycleError
 
 router = APIRouter(prefix="/portal/brownouts", include_in_schema=False)
@@ -107,7 +107,7 @@ async def _change(
         with here.services.database.write() as connection:
             return change(connection)
 
-    await run_sync(write)
+    await in_thread(write)
     await here.watch.refresh()  # whoever looks now finds it so; the other workers follow in a moment
     log.info("brownouts changed", change=done, user=who.claims.user_id, **facts)
     return RedirectResponse(f"/portal/brownouts?done={done}", 303, HEADERS)
@@ -122,7 +122,7 @@ async def _page(
         with here.services.database.read() as connection:
             return plan.windows(connection), plan.stopped(connection)
 
-    windows, stopped = await run_sync(look_up)
+    windows, stopped = await in_thread(look_up)
     return here.pages.page(
         "brownouts.html",
         status,

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import structlog
-from anyio.to_thread import run_sync
 from fastapi import APIRouter, Depends, Form, Request
 from pydantic import BaseModel, Field
 from starlette.responses import RedirectResponse, Response
@@ -21,6 +20,7 @@ from app.domain.errors import DomainError, Kind
 from app.domain.fields import Text
 from app.domain.tokens import Claims
 from app.portal.parts import Here, Portal
+from app.threads import in_thread
 
 router = APIRouter(prefix="/portal", include_in_schema=False)
 
@@ -71,7 +71,7 @@ async def signed_in(request: Request, here: Here) -> Administrator:
         except DomainError:
             return None
 
-    found = await run_sync(look_up)
+    found = await in_thread(look_up)
     if found is None:
         raise Refused(RedirectResponse(_SIGN_IN, 303, HEADERS))
     request.state.user_id = found.claims.user_id
@@ -165,7 +165,7 @@ async def sign_out(who: Acting, here: Here) -> Response:
         with here.services.database.write() as connection:
             sessions.end(connection, who.claims.session_id)
 
-    await run_sync(end)
+    await in_thread(end)
     response = RedirectResponse(_SIGN_IN, 303, HEADERS)
     response.delete_cookie(COOKIE, path=_PATH, secure=here.production, httponly=True, samesite="strict")
     return response

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.threads import Turn, turn_of_request
 from app.versioning.problems import Problem, unavailable
 
 log = structlog.get_logger("tandem.request")
@@ -20,7 +21,7 @@ class Deadline:
 
     A thread cannot be stopped: it goes on until what it waits for answers, and nobody hears of it. What waits for a
     thread is never begun. Were there one limit for both, under overload everybody would be given a thread just before
-    being given up, and nobody be answered. `limiters` are what requests wait in besides the default limiter.
+    being given up, and nobody be answered. `limiters` are what requests wait in besides `app.threads`.
 
     The time a client takes to send its body does not count, nor does a reply that has begun. A server that cancels the
     request, because it stops, is given the same reply to send.
@@ -45,11 +46,13 @@ class Deadline:
             await self.app(scope, receive, send)
             return
         loop, task, started = asyncio.get_running_loop(), asyncio.current_task(), False
-        threads = current_default_thread_limiter()
+        work = Turn()
+        turn_of_request.set(work)
         turn: asyncio.TimerHandle
 
         def end_turn() -> None:
-            has_thread = any(task in limiter.statistics().borrowers for limiter in (threads, *self.limiters))
+            limiters = (current_default_thread_limiter(), *self.limiters)  # FastAPI's own threads, for others' routes
+            has_thread = work.working or any(task in limiter.statistics().borrowers for limiter in limiters)
             clock.reschedule(loop.time() + (self.seconds - self.turn_seconds if has_thread else 0))
 
         async def receive_untimed() -> Message:

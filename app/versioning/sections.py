@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from inspect import signature
+from inspect import iscoroutinefunction, isfunction, signature, unwrap
 from typing import Any
 
 from fastapi import FastAPI
@@ -11,6 +11,8 @@ from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 from starlette.datastructures import URLPath
 from starlette.routing import BaseRoute, Match, NoMatchFound
 from starlette.types import Receive, Scope, Send
+
+from app.threads import threaded
 
 _PARAMETERS = signature(APIRoute).parameters
 _SEGMENT = re.compile(r"/[^/{]*(?=/|$)")
@@ -61,10 +63,16 @@ def first_segment(route: BaseRoute) -> str:
     return found[0] if found else ""
 
 
+def _is_plain(endpoint: object) -> bool:
+    """Whether it is a `def` and no `async def`, whatever decorates it."""
+    return isfunction(endpoint) and not any(iscoroutinefunction(each) for each in (endpoint, unwrap(endpoint)))
+
+
 def under(prefix: str, route: APIRoute, app: FastAPI) -> APIRoute:
-    """The route as the application would include it under this prefix."""
+    """The route as the application would include it under this prefix; a plain function is called in our threads."""
     made_of = {name: value for name, value in vars(route).items() if name in _PARAMETERS}
     its_own = {
+        "endpoint": threaded(route.endpoint) if _is_plain(route.endpoint) else route.endpoint,
         "path": prefix + route.path,
         "dependencies": [*app.router.dependencies, *route.dependencies],
         "dependency_overrides_provider": app,

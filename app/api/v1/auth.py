@@ -6,15 +6,15 @@ from fastapi import APIRouter, Depends, Form, Request
 from fastapi.security import OAuth2PasswordBearer
 from pydantic import BaseModel, Field
 
+from app.api import services
 from app.api.services import CallerOf, Core, registered_client
 from app.domain.fields import Text
-from app.domain.tokens import Claims
 from app.versioning import Reply
 from app.versioning.openapi import refusals
 
 router = APIRouter(tags=["auth"])
 _scheme = OAuth2PasswordBearer(tokenUrl="/v1/login", scheme_name="OAuth2Password")
-Caller = Annotated[Claims, Depends(CallerOf(_scheme))]
+Caller = Annotated[services.Caller, Depends(CallerOf(_scheme))]
 
 
 class LoginForm(BaseModel):

@@ -3,22 +3,22 @@
 from datetime import datetime
 from typing import Annotated, Any, cast
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Depends, Response
 from pydantic import BaseModel, Field, StrictBool, with_config
 from typing_extensions import TypedDict
 
 from app.api.conditional import IfMatch, tag_of_post
 from app.api.fields import IdInUrl
-from app.api.services import Db
 from app.api.v1.auth import Caller
-from app.api.v1.paging import Limit, Skip
+from app.api.v1.paging import PageQuery
 from app.api.v1.users import User
 from app.db import retried
-from app.domain import posts, sessions
+from app.domain import posts
 from app.domain.fields import Text
 from app.domain.posts import PostChanges, PostFilter, PostView
 from app.versioning import Reply
 from app.versioning.openapi import refusals
+from app.versioning.query_parameters import QueryOf
 
 router = APIRouter(prefix="/posts", tags=["posts"])
 
@@ -65,80 +65,77 @@ class PostWithVotes(TypedDict):
 
 
 def post_of(post: PostView) -> Post:
-    return Post(
-        id=post.id,
-        title=post.title,
-        content=post.content,
-        published=post.published,
-        created_at=post.created_at,
-        owner_id=post.owner_id,
-        owner=User(id=post.owner_id, email=post.owner_email, created_at=post.owner_created_at),
-    )
+    return {
+        "id": post.id,
+        "title": post.title,
+        "content": post.content,
+        "published": post.published,
+        "created_at": post.created_at,
+        "owner_id": post.owner_id,
+        "owner": {"id": post.owner_id, "email": post.owner_email, "created_at": post.owner_created_at},
+    }
 
 
 def with_votes(post: PostView) -> PostWithVotes:
-    return PostWithVotes(Post=post_of(post), votes=post.votes_up)
+    return {"Post": post_of(post), "votes": post.votes_up}
 
 
-@router.get("", response_model=list[PostWithVotes], responses=refusals(401))
-def list_posts(
-    caller: Caller,
-    db: Db,
-    limit: Limit = 10,
-    skip: Skip = 0,
-    search: Annotated[Text, Query(description="Part of the title, in any case.")] = "",
-) -> Reply[list[PostWithVotes]]:
+class PostQuery(PageQuery):
+    search: Text = Field("", description="Part of the title, in any case.")
+
+
+_QUERY = QueryOf(PostQuery)
+
+
+@router.get("", response_model=list[PostWithVotes], responses=refusals(401), openapi_extra=_QUERY.documented)
+def list_posts(caller: Caller, query: Annotated[PostQuery, Depends(_QUERY)]) -> Reply[list[PostWithVotes]]:
     """Published posts and one's own drafts, oldest id first."""
-    with db.read() as connection:
-        viewer = sessions.authenticate(connection, caller)
-        listing = posts.listed(viewer, PostFilter(text=search), posts.OLDEST_ID_FIRST)
-        return Reply([with_votes(post) for post in listing.slice(connection, offset=skip, limit=limit)])
+    with caller.read() as (connection, viewer):
+        listing = posts.listed(viewer, PostFilter(text=query.search), posts.OLDEST_ID_FIRST)
+        return Reply([with_votes(post) for post in listing.slice(connection, offset=query.skip, limit=query.limit)])
 
 
 @router.post("", status_code=201, response_model=Post, responses=refusals(401))
 @retried
-def create_post(body: PostWrite, caller: Caller, db: Db) -> Reply[Post]:
+def create_post(body: PostWrite, caller: Caller) -> Reply[Post]:
     """Write a post."""
-    with db.write() as connection:
-        author = sessions.authenticate(connection, caller)
+    with caller.write() as (connection, author):
         post = posts.create(connection, author, title=body.title, content=body.content, published=body.published)
     return Reply(post_of(post), 201)
 
 
 @router.get("/{post_id}", response_model=PostWithVotes, responses=refusals(401, 404))
-def get_post(post_id: IdInUrl, caller: Caller, db: Db) -> Reply[PostWithVotes]:
+def get_post(post_id: IdInUrl, caller: Caller) -> Reply[PostWithVotes]:
     """Read a post and its up-votes."""
-    with db.read() as connection:
-        viewer = sessions.authenticate(connection, caller)
+    with caller.read() as (connection, viewer):
         post = posts.get(connection, post_id, viewer)
     return Reply(with_votes(post), headers=tag_of_post(post))
 
 
 @router.put("/{post_id}", response_model=Post, responses=refusals(401, 403, 404))
-def replace_post(post_id: IdInUrl, body: PostWrite, caller: Caller, expected: IfMatch, db: Db) -> Reply[Post]:
+def replace_post(post_id: IdInUrl, body: PostWrite, caller: Caller, expected: IfMatch) -> Reply[Post]:
     """Replace title, content and published of one's own post."""
     changes = PostChanges(title=body.title, content=body.content, published=body.published)
-    return _change(post_id, changes, caller, expected, db)
+    return _change(post_id, changes, caller, expected)
 
 
 @router.patch("/{post_id}", response_model=Post, responses=refusals(401, 403, 404))
-def update_post(post_id: IdInUrl, body: PostPatch, caller: Caller, expected: IfMatch, db: Db) -> Reply[Post]:
+def update_post(post_id: IdInUrl, body: PostPatch, caller: Caller, expected: IfMatch) -> Reply[Post]:
     """Change the given fields of one's own post."""
-    return _change(post_id, cast(PostChanges, body.model_dump(exclude_unset=True)), caller, expected, db)
+    return _change(post_id, cast(PostChanges, body.model_dump(exclude_unset=True)), caller, expected)
 
 
 @router.delete("/{post_id}", status_code=204, responses=refusals(401, 403, 404))
 @retried
-def delete_post(post_id: IdInUrl, caller: Caller, expected: IfMatch, db: Db) -> Response:
+def delete_post(post_id: IdInUrl, caller: Caller, expected: IfMatch) -> Response:
     """Delete one's own post."""
-    with db.write() as connection:
-        posts.remove(connection, sessions.authenticate(connection, caller), post_id, expected)
+    with caller.write() as (connection, user_id):
+        posts.remove(connection, user_id, post_id, expected)
     return Response(status_code=204)
 
 
 @retried
-def _change(post_id: int, changes: PostChanges, caller: Caller, expected: IfMatch, db: Db) -> Reply[Post]:
-    with db.write() as connection:
-        editor = sessions.authenticate(connection, caller)
+def _change(post_id: int, changes: PostChanges, caller: Caller, expected: IfMatch) -> Reply[Post]:
+    with caller.write() as (connection, editor):
         post = posts.change(connection, editor, post_id, changes, expected)
     return Reply(post_of(post))

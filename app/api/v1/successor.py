@@ -6,7 +6,7 @@ from fastapi import Request
 from pydantic import TypeAdapter, ValidationError
 
 from app.api.cursors import Cursor
-from app.api.services import Services
+from app.api.services import services_of
 from app.api.v1.paging import Limit, Skip
 
 _BASE = "/v2"
@@ -34,8 +34,7 @@ def _list_of_posts(request: Request) -> str:
         filters["q"] = query["q"] = given["search"]
     query["limit"] = str(min(max(_number(_LIMIT, given.get("limit", ""), 10), 1), _MOST_A_PAGE))
     if (skip := _number(_SKIP, given.get("skip", ""), 0)) > 0:
-        services: Services = request.app.state.services
-        query["cursor"] = Cursor(offset=skip).encode(services.cursor_keys, f"{_BASE}/posts", filters)
+        query["cursor"] = Cursor(offset=skip).encode(services_of(request).cursor_keys, f"{_BASE}/posts", filters)
     return f"{_BASE}/posts?{urlencode(query)}"
 
 

@@ -8,7 +8,7 @@ from typing_extensions import TypedDict
 
 from app.api.conditional import tag_of_user
 from app.api.fields import IdInUrl
-from app.api.services import Core, Db
+from app.api.services import Core
 from app.domain import users
 from app.domain.fields import Email, Text
 from app.domain.users import UserView
@@ -33,7 +33,7 @@ class User(TypedDict):
 
 
 def user_of(user: UserView) -> User:
-    return User(id=user.id, email=user.email, created_at=user.created_at)
+    return {"id": user.id, "email": user.email, "created_at": user.created_at}
 
 
 @router.post(
@@ -45,8 +45,8 @@ async def create_user(body: UserCreate, core: Core) -> Reply[User]:
 
 
 @router.get("/{user_id}", response_model=User, responses=refusals(404))
-def get_user(user_id: IdInUrl, db: Db) -> Reply[User]:
+def get_user(user_id: IdInUrl, core: Core) -> Reply[User]:
     """Look a user up by id."""
-    with db.read() as connection:
+    with core.database.read() as connection:
         user = users.get(connection, user_id)
     return Reply(user_of(user), headers=tag_of_user(user))

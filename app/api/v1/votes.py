@@ -6,10 +6,9 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, BeforeValidator, Field
 
 from app.api.fields import Id
-from app.api.services import Db
 from app.api.v1.auth import Caller
 from app.db import retried
-from app.domain import sessions, votes
+from app.domain import votes
 from app.domain.fields import only_integers
 from app.versioning import Reply
 from app.versioning.openapi import refusals
@@ -37,11 +36,10 @@ class VoteResult(BaseModel):
     ),
 )
 @retried
-def vote(body: Vote, request: Request, caller: Caller, db: Db) -> Reply[VoteResult]:
+def vote(body: Vote, request: Request, caller: Caller) -> Reply[VoteResult]:
     """Vote for a post, or take the vote back."""
     request.state.successor = f"/v2/posts/{body.post_id}/vote"
-    with db.write() as connection:
-        voter = sessions.authenticate(connection, caller)
+    with caller.write() as (connection, voter):
         if body.dir == 1:
             votes.add_up_vote(connection, voter, body.post_id)
             result = VoteResult(message="successfully added vote")

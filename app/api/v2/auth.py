@@ -9,24 +9,24 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Request
 from fastapi.security import OAuth2PasswordBearer
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
+from app.api import services
 from app.api.idempotency import Once, OnceOnly
-from app.api.services import CallerOf, Core, Services, registered_client
+from app.api.services import CallerOf, Core, Services, VisitorOf, registered_client
 from app.db import retried
 from app.domain import sessions
 from app.domain.errors import DomainError, Kind
 from app.domain.sessions import Login
 from app.domain.text import storable
-from app.domain.tokens import Claims
+from app.threads import in_thread
 from app.versioning import Reply
 from app.versioning.openapi import link, links
 
 router = APIRouter(prefix="/auth", tags=["auth"])
 _scheme = OAuth2PasswordBearer(tokenUrl="/v2/auth/token", refreshUrl="/v2/auth/token", scheme_name="OAuth2")
-Caller = Annotated[Claims, Depends(CallerOf(_scheme))]
-CallerIfAny = Annotated[Claims | None, Depends(CallerOf(_scheme, optional=True))]
+Caller = Annotated[services.Caller, Depends(CallerOf(_scheme))]
+Visitor = Annotated[services.Visitor, Depends(VisitorOf(_scheme))]
 TOKEN_IS_OPTIONAL: dict[str, Any] = {"security": [{}]}
 
 _NOT_STORED = {"Cache-Control": "no-store", "Pragma": "no-cache"}
@@ -137,7 +137,7 @@ async def _password_grant(form: dict[str, str], once: Once, core: Services, requ
                 )
                 return once.keep(connection, None, _token_pair(login, core))
 
-        reply = await run_in_threadpool(begin)
+        reply = await in_thread(begin)
     except DomainError as error:
         if error.kind is not Kind.FORBIDDEN:
             raise
@@ -167,7 +167,7 @@ async def _refresh_grant(form: dict[str, str], once: Once, core: Services, reque
             request.state.client_id = refreshed.client_id
             return once.keep(connection, None, _token_pair(refreshed, core))
 
-    return await run_in_threadpool(exchange)
+    return await in_thread(exchange)
 
 
 @router.post(
@@ -198,7 +198,7 @@ async def revoke_token(request: Request, once: OnceOnly, core: Core) -> Response
             sessions.end(connection, session_id)
             return once.keep(connection, None, Response(status_code=200))
 
-    return await run_in_threadpool(end)
+    return await in_thread(end)
 
 
 async def _read_form(request: Request, *names: str) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Any, Self, cast
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -12,17 +12,18 @@ from app.adoption.clients import ID_PATTERN, ClientChanges, ClientView
 from app.adoption.ledger import Seen
 from app.api.fields import Id
 from app.api.idempotency import OnceOnly
-from app.api.services import Core, Db, Services
+from app.api.services import Services
 from app.api.v2.auth import Caller
 from app.api.v2.media import JSON, MERGE_PATCH
 from app.api.v2.paging import Page, PageQuery, read_page
 from app.api.v2.strict import StrictBody
 from app.db import retried
-from app.domain import sessions, users
+from app.domain import users
 from app.domain.clock import now
 from app.domain.fields import Text
 from app.versioning import Reply
 from app.versioning.openapi import merge_patch_body, refusals, response_headers
+from app.versioning.query_parameters import QueryOf
 from app.versioning.usage import Activity, activity
 
 router = APIRouter(prefix="/clients", tags=["clients"])
@@ -107,6 +108,9 @@ class ClientPage(BaseModel):
     page: Page
 
 
+_QUERY = QueryOf(PageQuery)
+
+
 @router.get(
     "",
     response_model=ClientPage,
@@ -114,14 +118,13 @@ class ClientPage(BaseModel):
         **response_headers(200, Link="The next and the previous page (RFC 8288).", required=False),
         **refusals(401, 403, status_400="The cursor does not belong to this list."),
     },
+    openapi_extra=_QUERY.documented,
 )
-def list_clients(
-    query: Annotated[PageQuery, Query()], request: Request, caller: Caller, core: Core, db: Db
-) -> Reply[ClientPage]:
+def list_clients(caller: Caller, query: Annotated[PageQuery, Depends(_QUERY)], request: Request) -> Reply[ClientPage]:
     """All registered clients by id, for administrators."""
-    with db.read() as connection:
-        users.require_administrator(connection, sessions.authenticate(connection, caller))
-        found, page, headers = read_page(connection, clients.listing(), query, request, core, lambda client: client)
+    with caller.read() as (connection, user_id):
+        users.require_administrator(connection, user_id)
+        found, page, headers = read_page(connection, clients.listing(), query, request, lambda client: client)
         seen = ledger.seen(connection, [client.id for client in found])
     return Reply(
         ClientPage(data=[RegisteredClient.of(client, seen.get(client.id)) for client in found], page=page), 200, headers
@@ -145,14 +148,13 @@ def list_clients(
     dependencies=[Depends(JSON)],
 )
 @retried
-def register_client(body: ClientCreate, caller: Caller, once: OnceOnly, core: Core, db: Db) -> Reply[RegisteredClient]:
+def register_client(body: ClientCreate, caller: Caller, once: OnceOnly) -> Reply[RegisteredClient]:
     """Register a client, for administrators. A login that names it gives tokens that name it."""
-    with db.write() as connection:
-        administrator = sessions.authenticate(connection, caller)
+    with caller.write() as (connection, administrator):
         users.require_administrator(connection, administrator)
         if (replayed := once.claim(connection, administrator)) is not None:
             return replayed
-        _check_version(body.pinned_version, core)
+        _check_version(body.pinned_version, caller.core)
         client = clients.register(
             connection,
             body.id,
@@ -166,10 +168,9 @@ def register_client(body: ClientCreate, caller: Caller, once: OnceOnly, core: Co
 
 
 @router.get("/{client_id}", response_model=RegisteredClient, responses=refusals(401, 404))
-def get_client(client_id: ClientId, caller: Caller, db: Db) -> Reply[RegisteredClient]:
+def get_client(client_id: ClientId, caller: Caller) -> Reply[RegisteredClient]:
     """Look at a client: administrators at any, others at those they own."""
-    with db.read() as connection:
-        user_id = sessions.authenticate(connection, caller)
+    with caller.read() as (connection, user_id):
         client = clients.seen_by(connection, client_id, user_id)
         seen = ledger.seen(connection, [client_id])
     return Reply(RegisteredClient.of(client, seen.get(client_id)))
@@ -183,14 +184,12 @@ def get_client(client_id: ClientId, caller: Caller, db: Db) -> Reply[RegisteredC
     openapi_extra=merge_patch_body("ClientPatch"),
 )
 @retried
-def update_client(
-    client_id: ClientId, body: ClientPatch, caller: Caller, core: Core, db: Db
-) -> Reply[RegisteredClient]:
+def update_client(client_id: ClientId, body: ClientPatch, caller: Caller) -> Reply[RegisteredClient]:
     """Change the given members of a client, for administrators."""
     changes = cast(ClientChanges, body.model_dump(exclude_unset=True))
-    with db.write() as connection:
-        users.require_administrator(connection, sessions.authenticate(connection, caller))
-        _check_version(changes.get("pinned_version"), core)
+    with caller.write() as (connection, user_id):
+        users.require_administrator(connection, user_id)
+        _check_version(changes.get("pinned_version"), caller.core)
         client = clients.change(connection, client_id, changes)
         seen = ledger.seen(connection, [client_id])
     return Reply(RegisteredClient.of(client, seen.get(client_id)))
@@ -198,10 +197,10 @@ def update_client(
 
 @router.delete("/{client_id}", status_code=204, responses=refusals(401, 403, 404))
 @retried
-def remove_client(client_id: ClientId, caller: Caller, db: Db) -> Response:
+def remove_client(client_id: ClientId, caller: Caller) -> Response:
     """Take a client off the register, for administrators. What it has called stays counted."""
-    with db.write() as connection:
-        users.require_administrator(connection, sessions.authenticate(connection, caller))
+    with caller.write() as (connection, user_id):
+        users.require_administrator(connection, user_id)
         clients.remove(connection, client_id)
     return Response(status_code=204)
 

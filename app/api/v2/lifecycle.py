@@ -9,13 +9,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.adoption import clients
 from app.adoption.readiness import readiness
 from app.api.fields import ONLY_DIGITS
-from app.api.services import Core, Db, Services
+from app.api.services import Services
 from app.api.v2.auth import Caller
 from app.api.v2.clients import ClientId
 from app.api.v2.media import JSON
 from app.api.v2.strict import StrictBody
 from app.db import retried
-from app.domain import sessions, users
+from app.domain import users
 from app.domain.errors import DomainError, Kind
 from app.domain.fields import Moment, Text
 from app.versioning import ApiVersion, Reply
@@ -128,11 +128,11 @@ class Consent(BaseModel):
     response_model=Readiness,
     responses=refusals(401, 403, 404, status_409="The version has no successor to be ready for."),
 )
-def get_readiness(version: VersionName, caller: Caller, core: Core, db: Db, days: Days = DAYS) -> Reply[Readiness]:
+def get_readiness(version: VersionName, caller: Caller, days: Days = DAYS) -> Reply[Readiness]:
     """Whom the end of a version would hit, and how hard, for administrators."""
-    with db.read() as connection:
-        users.require_administrator(connection, sessions.authenticate(connection, caller))
-        ending = _version(core, version)
+    with caller.read() as (connection, user_id):
+        users.require_administrator(connection, user_id)
+        ending = _version(caller.core, version)
         if ending.migration is None:
             raise DomainError(Kind.CONFLICT, "nothing-to-be-ready-for", "The version has no successor")
         found = readiness(connection, ending, days)
@@ -140,10 +140,10 @@ def get_readiness(version: VersionName, caller: Caller, core: Core, db: Db, days
 
 
 @router.get("/clients/{client_id}/consents/{version}", response_model=Consent, responses=refusals(401, 404))
-def get_consent(client_id: ClientId, version: VersionName, caller: Caller, db: Db) -> Reply[Consent]:
+def get_consent(client_id: ClientId, version: VersionName, caller: Caller) -> Reply[Consent]:
     """The sunset of a version that was last consented to for a client: for its owner, and administrators."""
-    with db.read() as connection:
-        clients.seen_by(connection, client_id, sessions.authenticate(connection, caller))
+    with caller.read() as (connection, user_id):
+        clients.seen_by(connection, client_id, user_id)
         return Reply(Consent(**clients.consent_of(connection, client_id, version)._asdict()))
 
 
@@ -154,13 +154,11 @@ def get_consent(client_id: ClientId, version: VersionName, caller: Caller, db: D
     dependencies=[Depends(JSON)],
 )
 @retried
-def put_consent(
-    client_id: ClientId, version: VersionName, body: ConsentGive, caller: Caller, core: Core, db: Db
-) -> Reply[Consent]:
+def put_consent(client_id: ClientId, version: VersionName, body: ConsentGive, caller: Caller) -> Reply[Consent]:
     """Say for a client, as its owner or an administrator, that the date on which a version ends was read."""
-    with db.write() as connection:
-        clients.seen_by(connection, client_id, sessions.authenticate(connection, caller))
-        if _version(core, version).sunset != body.sunset:
+    with caller.write() as (connection, user_id):
+        clients.seen_by(connection, client_id, user_id)
+        if _version(caller.core, version).sunset != body.sunset:
             raise DomainError(Kind.CONFLICT, "another-sunset", "The version does not end at that time")
         given = clients.consent(connection, client_id, version, body.sunset)
     return Reply(Consent(**given._asdict()))

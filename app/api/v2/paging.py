@@ -2,14 +2,14 @@
 
 from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import urlencode
 
 from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.cursors import Cursor
 from app.api.fields import ONLY_DIGITS
-from app.api.services import Services
+from app.api.services import services_of
 from app.db import Connection
 from app.domain.fields import Text
 from app.domain.listing import Listing
@@ -54,11 +54,10 @@ def read_page(
     listing: Listing[T],
     query: PageQuery,
     request: Request,
-    services: Services,
     make: Callable[[T], Out],
 ) -> tuple[list[Out], Page, dict[str, str]]:
     """One page of the listing: its items, its `page` member, and its `Link` header (RFC 8288)."""
-    keys, path, filters = services.cursor_keys, request.scope["path"], query.filters()
+    keys, path, filters = services_of(request).cursor_keys, request.scope["path"], query.filters()
     cursor = Cursor() if query.cursor is None else Cursor.decode(query.cursor, keys, path, filters)
     if cursor.offset:
         items = listing.slice(connection, offset=cursor.offset, limit=query.limit + 1)
@@ -87,5 +86,5 @@ def read_page(
 
 
 def _with_cursor(request: Request, cursor: str) -> str:
-    kept = [(name, value) for name, value in parse_qsl(request.url.query) if name != "cursor"]
-    return f"{request.url.path}?{urlencode([*kept, ('cursor', cursor)])}"
+    kept = [(name, value) for name, value in request.query_params.multi_items() if value and name != "cursor"]
+    return f"{request.scope['path']}?{urlencode([*kept, ('cursor', cursor)])}"

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal, cast
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from pydantic import Field, with_config
 from typing_extensions import TypedDict
 
@@ -20,17 +20,17 @@ from app.api.conditional import (
 )
 from app.api.fields import FlagInUrl, IdInUrl
 from app.api.idempotency import OnceOnly
-from app.api.services import Core, Db
-from app.api.v2.auth import TOKEN_IS_OPTIONAL, Caller, CallerIfAny
+from app.api.v2.auth import TOKEN_IS_OPTIONAL, Caller, Visitor
 from app.api.v2.media import JSON, MERGE_PATCH
 from app.api.v2.paging import Page, PageQuery, next_page, read_page
 from app.api.v2.strict import StrictBody
 from app.db import retried
-from app.domain import errors, posts, sessions
+from app.domain import errors, posts
 from app.domain.fields import Moment, TagName, Text
 from app.domain.posts import PostChanges, PostFilter, PostView
 from app.versioning import Reply
 from app.versioning.openapi import link, links, merge_patch_body, refusals, response_headers
+from app.versioning.query_parameters import QueryOf
 
 router = APIRouter(prefix="/posts", tags=["posts"])
 
@@ -103,18 +103,18 @@ class Post(TypedDict):
 
 
 def post_of(post: PostView, viewer: int | None) -> Post:
-    return Post(
-        id=post.id,
-        title=post.title,
-        content=post.content,
-        published=post.published,
-        tags=post.tags,
-        author=Author(id=post.owner_id, display_name=post.owner_display_name),
-        votes=Votes(up=post.votes_up, down=post.votes_down, score=post.votes_up - post.votes_down),
-        my_vote=None if viewer is None else _MY_VOTE[post.my_vote],
-        created_at=post.created_at,
-        updated_at=post.updated_at,
-    )
+    return {
+        "id": post.id,
+        "title": post.title,
+        "content": post.content,
+        "published": post.published,
+        "tags": post.tags,
+        "author": {"id": post.owner_id, "display_name": post.owner_display_name},
+        "votes": {"up": post.votes_up, "down": post.votes_down, "score": post.votes_up - post.votes_down},
+        "my_vote": None if viewer is None else _MY_VOTE[post.my_vote],
+        "created_at": post.created_at,
+        "updated_at": post.updated_at,
+    }
 
 
 _MY_VOTE: dict[int | None, Literal[1, 0, -1]] = {None: 0, 1: 1, -1: -1}
@@ -145,6 +145,9 @@ class PostQuery(PageQuery):
         )
 
 
+_QUERY = QueryOf(PostQuery)
+
+
 @router.get(
     "",
     response_model=PostPage,
@@ -152,18 +155,15 @@ class PostQuery(PageQuery):
         **response_headers(200, Link="The next and the previous page (RFC 8288).", required=False),
         **refusals(401, status_400="The cursor does not belong to this list."),
     },
-    openapi_extra=TOKEN_IS_OPTIONAL | links(200, next_page=next_page("list_posts")),
+    openapi_extra=TOKEN_IS_OPTIONAL | _QUERY.documented | links(200, next_page=next_page("list_posts")),
 )
-def list_posts(
-    query: Annotated[PostQuery, Query()], caller: CallerIfAny, request: Request, core: Core, db: Db
-) -> Reply[PostPage]:
+def list_posts(visitor: Visitor, query: Annotated[PostQuery, Depends(_QUERY)], request: Request) -> Reply[PostPage]:
     """Published posts and one's own drafts, filtered, sorted, a page at a time."""
-    if query.published is False and caller is None:
+    if query.published is False and visitor.claims is None:
         raise errors.unauthenticated()
-    with db.read() as connection:
-        viewer = sessions.authenticate(connection, caller) if caller else None
+    with visitor.read() as (connection, viewer):
         listing = posts.listed(viewer, query.filter(), posts.ORDERS[query.sort])
-        data, page, headers = read_page(connection, listing, query, request, core, lambda post: post_of(post, viewer))
+        data, page, headers = read_page(connection, listing, query, request, lambda post: post_of(post, viewer))
     return Reply(PostPage(data=data, page=page), headers=headers)
 
 
@@ -175,10 +175,9 @@ def list_posts(
     dependencies=[Depends(JSON)],
 )
 @retried
-def create_post(body: PostWrite, caller: Caller, once: OnceOnly, db: Db) -> Reply[Post]:
+def create_post(body: PostWrite, caller: Caller, once: OnceOnly) -> Reply[Post]:
     """Write a post."""
-    with db.write() as connection:
-        author = sessions.authenticate(connection, caller)
+    with caller.write() as (connection, author):
         if (replayed := once.claim(connection, author)) is not None:
             return replayed
         post = posts.create(
@@ -196,10 +195,9 @@ def create_post(body: PostWrite, caller: Caller, once: OnceOnly, db: Db) -> Repl
     | IF_NONE_MATCH
     | links(200, author=link("get_user", "Who wrote it.", user_id="$response.body#/author/id")),
 )
-def get_post(post_id: IdInUrl, caller: CallerIfAny, db: Db) -> Reply[Post]:
+def get_post(post_id: IdInUrl, visitor: Visitor) -> Reply[Post]:
     """Read a post."""
-    with db.read() as connection:
-        viewer = sessions.authenticate(connection, caller) if caller else None
+    with visitor.read() as (connection, viewer):
         post = posts.get(connection, post_id, viewer)
     whose = FOR_NOBODY if viewer is None else FOR_THE_CALLER
     return Reply(post_of(post, viewer), headers=_tag(post, viewer) | whose)
@@ -212,10 +210,10 @@ def get_post(post_id: IdInUrl, caller: CallerIfAny, db: Db) -> Reply[Post]:
     dependencies=[Depends(JSON)],
     openapi_extra=IF_MATCH,
 )
-def replace_post(post_id: IdInUrl, body: PostWrite, caller: Caller, expected: IfMatch, db: Db) -> Reply[Post]:
+def replace_post(post_id: IdInUrl, body: PostWrite, caller: Caller, expected: IfMatch) -> Reply[Post]:
     """Replace one's own post: what is left out takes its default."""
     changes = PostChanges(title=body.title, content=body.content, published=body.published, tags=body.tags)
-    return _change(post_id, changes, caller, expected, db)
+    return _change(post_id, changes, caller, expected)
 
 
 @router.patch(
@@ -225,24 +223,23 @@ def replace_post(post_id: IdInUrl, body: PostWrite, caller: Caller, expected: If
     dependencies=[Depends(MERGE_PATCH)],
     openapi_extra=IF_MATCH | merge_patch_body("PostPatch"),
 )
-def update_post(post_id: IdInUrl, body: PostPatch, caller: Caller, expected: IfMatch, db: Db) -> Reply[Post]:
+def update_post(post_id: IdInUrl, body: PostPatch, caller: Caller, expected: IfMatch) -> Reply[Post]:
     """Change the given members of one's own post."""
-    return _change(post_id, body.changes(), caller, expected, db)
+    return _change(post_id, body.changes(), caller, expected)
 
 
 @router.delete("/{post_id}", status_code=204, responses=refusals(401, 403, 404, 412), openapi_extra=IF_MATCH)
 @retried
-def delete_post(post_id: IdInUrl, caller: Caller, expected: IfMatch, db: Db) -> Response:
+def delete_post(post_id: IdInUrl, caller: Caller, expected: IfMatch) -> Response:
     """Delete one's own post."""
-    with db.write() as connection:
-        posts.remove(connection, sessions.authenticate(connection, caller), post_id, expected)
+    with caller.write() as (connection, user_id):
+        posts.remove(connection, user_id, post_id, expected)
     return Response(status_code=204)
 
 
 @retried
-def _change(post_id: int, changes: PostChanges, caller: Caller, expected: IfMatch, db: Db) -> Reply[Post]:
-    with db.write() as connection:
-        editor = sessions.authenticate(connection, caller)
+def _change(post_id: int, changes: PostChanges, caller: Caller, expected: IfMatch) -> Reply[Post]:
+    with caller.write() as (connection, editor):
         post = posts.change(connection, editor, post_id, changes, expected)
     return Reply(post_of(post, editor), headers=_tag(post, editor))
 

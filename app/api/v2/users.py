@@ -5,7 +5,6 @@ from typing import Annotated, Self, cast
 
 from fastapi import APIRouter, Depends, Response
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.concurrency import run_in_threadpool
 
 from app.api.conditional import (
     FOR_ANYBODY,
@@ -19,14 +18,15 @@ from app.api.conditional import (
 )
 from app.api.fields import IdInUrl
 from app.api.idempotency import OnceOnly
-from app.api.services import Core, Db
+from app.api.services import Core
 from app.api.v2.auth import Caller
 from app.api.v2.media import JSON, MERGE_PATCH
 from app.api.v2.strict import StrictBody
 from app.db import retried
-from app.domain import sessions, users
+from app.domain import users
 from app.domain.fields import DisplayName, Email, Password, Text
 from app.domain.users import ProfileChanges, UserView
+from app.threads import in_thread
 from app.versioning import Reply
 from app.versioning.openapi import link, links, merge_patch_body, refusals, response_headers
 
@@ -138,7 +138,7 @@ async def create_user(body: AccountCreate, once: OnceOnly, core: Core) -> Reply[
             )
             return once.keep(connection, None, Reply(Account.of(user), 201, {"Location": f"/v2/users/{user.id}"}))
 
-    return await run_in_threadpool(create)
+    return await in_thread(create)
 
 
 @router.get(
@@ -147,10 +147,10 @@ async def create_user(body: AccountCreate, once: OnceOnly, core: Core) -> Reply[
     responses={**READ, **refusals(401)},
     openapi_extra=IF_NONE_MATCH | links(200, seen_by_others=_SEEN_BY_OTHERS),
 )
-def get_account(caller: Caller, db: Db) -> Reply[Account]:
+def get_account(caller: Caller) -> Reply[Account]:
     """Read one's own account."""
-    with db.read() as connection:
-        user = users.get(connection, sessions.authenticate(connection, caller))
+    with caller.read() as (connection, user_id):
+        user = users.get(connection, user_id)
     return Reply(Account.of(user), headers=tag_of_user(user) | FOR_THE_CALLER)
 
 
@@ -162,10 +162,9 @@ def get_account(caller: Caller, db: Db) -> Reply[Account]:
     openapi_extra=IF_MATCH | merge_patch_body("AccountPatch") | links(200, seen_by_others=_SEEN_BY_OTHERS),
 )
 @retried
-def update_account(body: AccountPatch, caller: Caller, expected: IfMatch, db: Db) -> Reply[Account]:
+def update_account(body: AccountPatch, caller: Caller, expected: IfMatch) -> Reply[Account]:
     """Change the given fields of one's own profile."""
-    with db.write() as connection:
-        user_id = sessions.authenticate(connection, caller)
+    with caller.write() as (connection, user_id):
         changes = cast(ProfileChanges, body.model_dump(exclude_unset=True))
         user = users.change_profile(connection, user_id, changes, expected)
     return Reply(Account.of(user), headers=tag_of_user(user))
@@ -173,10 +172,10 @@ def update_account(body: AccountPatch, caller: Caller, expected: IfMatch, db: Db
 
 @router.delete("/me", status_code=204, responses=refusals(401, 412), openapi_extra=IF_MATCH)
 @retried
-def delete_account(caller: Caller, expected: IfMatch, db: Db) -> Response:
+def delete_account(caller: Caller, expected: IfMatch) -> Response:
     """Delete one's own account, with its posts and votes."""
-    with db.write() as connection:
-        users.remove(connection, sessions.authenticate(connection, caller), expected)
+    with caller.write() as (connection, user_id):
+        users.remove(connection, user_id, expected)
     return Response(status_code=204)
 
 
@@ -186,9 +185,9 @@ def delete_account(caller: Caller, expected: IfMatch, db: Db) -> Response:
     responses=refusals(401, 415, status_403="The current password is wrong."),
     dependencies=[Depends(JSON)],
 )
-async def change_password(body: PasswordChange, caller: Caller, core: Core) -> Response:
+async def change_password(body: PasswordChange, caller: Caller) -> Response:
     """Set a new password. Every other token of the account ends; the caller's stays good."""
-    await core.accounts.change_password(caller, current=body.current_password, new=body.new_password)
+    await caller.core.accounts.change_password(caller.claims, current=body.current_password, new=body.new_password)
     return Response(status_code=204)
 
 
@@ -199,8 +198,8 @@ async def change_password(body: PasswordChange, caller: Caller, core: Core) -> R
     openapi_extra=IF_NONE_MATCH
     | links(200, posts=link("list_posts", "The user's posts.", author_id="$response.body#/id")),
 )
-def get_user(user_id: IdInUrl, db: Db) -> Reply[User]:
+def get_user(user_id: IdInUrl, core: Core) -> Reply[User]:
     """Look a user up by id."""
-    with db.read() as connection:
+    with core.database.read() as connection:
         user = users.get(connection, user_id)
     return Reply(User.of(user), headers=tag_of_user(user) | FOR_ANYBODY)

@@ -6,13 +6,12 @@ from fastapi import APIRouter, Depends, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.fields import IdInUrl
-from app.api.services import Db
 from app.api.v2.auth import Caller
 from app.api.v2.media import JSON
 from app.api.v2.posts import Votes
 from app.api.v2.strict import StrictBody
 from app.db import retried
-from app.domain import sessions, votes
+from app.domain import votes
 from app.domain.fields import VoteValue
 from app.versioning import Reply
 from app.versioning.openapi import link, links, refusals
@@ -39,18 +38,17 @@ class VoteResult(BaseModel):
     openapi_extra=links(200, post=link("get_post", "What was voted on.", post_id="$request.path.post_id")),
 )
 @retried
-def put_vote(post_id: IdInUrl, body: Vote, caller: Caller, db: Db) -> Reply[VoteResult]:
+def put_vote(post_id: IdInUrl, body: Vote, caller: Caller) -> Reply[VoteResult]:
     """Vote a post up (1) or down (-1). Sent again it changes nothing."""
-    with db.write() as connection:
-        voter = sessions.authenticate(connection, caller)
+    with caller.write() as (connection, voter):
         up, down = votes.put(connection, voter, post_id, body.value)
     return Reply(VoteResult(value=body.value, votes=Votes(up=up, down=down, score=up - down)))
 
 
 @router.delete("", status_code=204, responses=refusals(401, 404))
 @retried
-def delete_vote(post_id: IdInUrl, caller: Caller, db: Db) -> Response:
+def delete_vote(post_id: IdInUrl, caller: Caller) -> Response:
     """Take one's vote back. Sent again it changes nothing."""
-    with db.write() as connection:
-        votes.remove(connection, sessions.authenticate(connection, caller), post_id)
+    with caller.write() as (connection, user_id):
+        votes.remove(connection, user_id, post_id)
     return Response(status_code=204)
