@@ -8,11 +8,13 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import psycopg2
 import sqlalchemy as sa
+from psycopg2.extensions import new_type, register_type
 from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.exc import DBAPIError, DisconnectionError, IntegrityError, OperationalError
@@ -25,6 +27,10 @@ _SQLITE_STEPS = 100_000  # some milliseconds: how often a statement of SQLite lo
 _MIGRATION_PAUSE_SECONDS = 0.2
 _MIGRATION_WAIT_MILLISECONDS = 60_000  # for who else migrates an SQLite database
 _MIGRATION_LOCK = 0x74616E64656D  # "tandem"; any number will do that all of us use
+
+
+# Times as PostgreSQL writes them, in ISO 8601; to read them so takes a quarter of what it takes the driver.
+_TIME_IN_UTC = new_type((1184,), "TIME_IN_UTC", lambda text, _: None if text is None else datetime.fromisoformat(text))
 
 
 class DatabaseUnavailable(Exception):
@@ -88,7 +94,7 @@ class Database:
         self._open: set[Any] = set()  # the driver's connections to PostgreSQL
         # Each statement of a read is its own transaction: two round trips to PostgreSQL fewer than BEGIN … ROLLBACK.
         if self.engine.dialect.name == "sqlite":
-            self._autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+            self._autocommit: Engine = self.engine.execution_options(isolation_level="AUTOCOMMIT")
             event.listen(self.engine, "do_connect", _create_privately)
             event.listen(self.engine, "connect", _configure_sqlite)
             event.listen(self.engine, "connect", _watch_the_clock)
@@ -96,12 +102,10 @@ class Database:
             event.listen(self.engine, "checkout", self._check_file)
             event.listen(self.engine, "begin", _begin_immediate)
         else:
-            event.listen(self.engine, "checkin", _note_used)
+            self._autocommit = self.engine  # see `autocommit`
             event.listen(self.engine, "checkout", _check_open)
-            # Set at the driver: after SQLAlchemy's isolation level it sends a SET, one more round trip, which may fail.
-            self._autocommit = self.engine.execution_options()
-            event.listen(self._autocommit, "engine_connect", _enter_autocommit)
-            event.listen(self.engine, "checkin", _leave_autocommit)
+            event.listen(self.engine, "checkin", _put_back)
+            event.listen(self.engine, "connect", _read_times)
             event.listen(self.engine, "connect", lambda connection, _: self._open.add(connection))
             event.listen(self.engine, "close", lambda connection, _: self._open.discard(connection))
 
@@ -128,6 +132,10 @@ class Database:
         What is written may be written twice: a statement whose reply was lost is run again by `retried`.
         """
         with self._autocommit.connect() as connection:
+            # At the driver: after SQLAlchemy's isolation level it sends a SET, one more round trip, which may fail.
+            if self.engine.dialect.name == "postgresql":
+                driver_connection: Any = connection.connection.driver_connection
+                driver_connection.autocommit = True
             yield connection
 
     def read(self) -> AbstractContextManager[Connection]:
@@ -207,7 +215,7 @@ class Database:
         It is asked for again and again rather than waited for: CREATE INDEX CONCURRENTLY waits for every statement that
         is running, and so for those that wait for the lock.
         """
-        with self._autocommit.connect() as connection:
+        with self.autocommit() as connection:
             connection.detach()  # closing it lets go of the lock
             while not connection.scalar(sa.text("SELECT pg_try_advisory_lock(:key)"), {"key": _MIGRATION_LOCK}):
                 time.sleep(_MIGRATION_PAUSE_SECONDS)
@@ -254,6 +262,10 @@ class Database:
                 its_own.shutdown(socket.SHUT_RDWR)
 
 
+def _read_times(connection: Any, _record: object) -> None:
+    register_type(_TIME_IN_UTC, connection)
+
+
 def _check_open(connection: Any, record: Any, _proxy: object) -> None:
     """Take a new connection for one that PostgreSQL has ended while it lay in the pool.
 
@@ -289,16 +301,8 @@ def _watch_the_clock(connection: Any, record: Any) -> None:
     connection.set_progress_handler(lambda: time.monotonic() > record.info["until"], _SQLITE_STEPS)
 
 
-def _enter_autocommit(connection: Connection) -> None:
-    driver_connection: Any = connection.connection.driver_connection
-    driver_connection.autocommit = True
-
-
-def _note_used(_connection: object, record: Any) -> None:
+def _put_back(connection: Any, record: Any) -> None:
     record.info["used"] = True
-
-
-def _leave_autocommit(connection: Any, _record: object) -> None:
     if connection is not None and not connection.closed and connection.autocommit:
         connection.autocommit = False
 

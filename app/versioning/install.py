@@ -246,7 +246,6 @@ def _add_middleware(
     )
     app.add_middleware(
         Boundary,
-        versions=installation.versions,
         schedule=schedule,
         identify=installation.identify,
         template_of=template_of,
@@ -255,12 +254,11 @@ def _add_middleware(
         host_free_paths=installation.host_free_paths,
         max_body_bytes=installation.max_body_bytes,
     )
-    app.add_middleware(GZipMiddleware, minimum_size=1024)
+    app.add_middleware(GZipMiddleware, minimum_size=1024, exclude_content_types=())
     app.add_middleware(NotModified)
     if installation.limits is not None:
         app.add_middleware(
             RateLimits,
-            versions=installation.versions,
             render=render,
             limits=installation.limits,
             account=installation.account,

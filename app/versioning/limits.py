@@ -1,6 +1,6 @@
 """The ring of middleware that counts requests and refuses those of a caller who sends too many: pure ASGI."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
 
@@ -9,10 +9,9 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.versioning import problems
-from app.versioning.middleware import raw_headers, version_of
+from app.versioning.middleware import raw_headers
 from app.versioning.problems import Problem
 from app.versioning.quotas import Limits, Standing, ratelimit_fields
-from app.versioning.version import ApiVersion
 
 NETWORK_BITS = 64  # of an IPv6 address: what a customer is given at least; the rest they choose as they like
 
@@ -27,7 +26,6 @@ class RateLimits:
     def __init__(
         self,
         app: ASGIApp,
-        versions: Sequence[ApiVersion],
         render: Callable[[Problem, Request], Response],
         limits: Limits,
         account: Callable[[Request], str | None],
@@ -37,7 +35,6 @@ class RateLimits:
         refused: Callable[[str], None],
     ) -> None:
         self.app = app
-        self.versions = versions
         self.render = render
         self.limits = limits
         self.account = account
@@ -50,7 +47,7 @@ class RateLimits:
         if scope["type"] != "http" or scope["method"] == "OPTIONS" or scope["path"] in self.free_paths:
             await self.app(scope, receive, send)
             return
-        version, request = version_of(scope["path"], self.versions), Request(scope)
+        version, request = scope["state"]["version"], Request(scope)
         account = self.account(request)
         client = None if account is None else self.client(request)
         standings = await self.limits.count(account, client, caller_address(scope))

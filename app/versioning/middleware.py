@@ -42,9 +42,10 @@ log = structlog.get_logger("tandem.request")
 class RequestContext:
     """Request id in and out, `Server-Timing`, security and lifecycle headers, one log line a request, and its count.
 
-    What the line says of the caller is read from `scope["state"]`, where dependencies leave it: what an endpoint's
-    thread binds to context variables is not seen here. `observers` are called, in the event loop, with every call of
-    a version once it is answered; `identify` gives the registered client of a request whose route did not ask.
+    The rings within find the version of a request, or None, in `scope["state"]`. What the line says of the caller is
+    read from there, too, where dependencies leave it: what an endpoint's thread binds to context variables is not seen
+    here. `observers` are called, in the event loop, with every call of a version once it is answered; `identify` gives
+    the registered client of a request whose route did not ask.
     """
 
     def __init__(
@@ -91,7 +92,7 @@ class RequestContext:
             # it is a GET to everything within. The server's own scope must go on saying HEAD.
             scope = {**scope, "method": "GET"}
             send = _without_body(send)
-        version = version_of(scope["path"], self.versions)
+        version = state["version"] = version_of(scope["path"], self.versions)
         body = bytearray()
         if version and self.observers and scope["method"] != "GET":
             receive = _noting(receive, body)
@@ -171,7 +172,6 @@ class Boundary:
     def __init__(
         self,
         app: ASGIApp,
-        versions: Sequence[ApiVersion],
         render: Callable[[Problem, Request], Response],
         allowed_hosts: Sequence[str],
         host_free_paths: Sequence[str],
@@ -181,7 +181,6 @@ class Boundary:
         template_of: Callable[[str, str], str | None],
     ) -> None:
         self.app = app
-        self.versions = versions
         self.render = render
         self.schedule = schedule
         self.identify = identify
@@ -195,7 +194,7 @@ class Boundary:
             await self.app(scope, receive, send)
             return
         scope = dict(scope)  # the outer rings go on seeing the path that was asked for
-        version = version_of(scope["path"], self.versions)
+        version: ApiVersion | None = scope["state"]["version"]
         refusal = _refused(scope) or self._host(scope) or self._end(version, scope) or self._malformed(scope)
         if refusal is not None:
             await self.render(refusal, Request(scope))(scope, receive, send)
