@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from importlib import import_module
+from importlib.metadata import version as installed_version
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
@@ -89,6 +90,21 @@ def main() -> None:
 def _fail(message: str) -> None:
     typer.echo(f"tandem: {message}", err=True)
     sys.exit(1)
+
+
+def _tell_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"tandem {installed_version('tandem')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _before_commands(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """What is asked of no command has been answered by its callback."""
 
 
 @contextmanager

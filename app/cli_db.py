@@ -14,7 +14,7 @@ commands = typer.Typer(name="db", help="The database's schema: its migrations.",
 @commands.command()
 def upgrade(revision: Annotated[str, typer.Argument(help="Where to go.")] = "head") -> None:
     """Bring the schema forward, by default to the newest revision. Safe to repeat."""
-    with failing(CommandError), opened() as database:
+    with failing(CommandError), opened(made=True) as database:
         migrations.upgrade(database, revision)
     current()
 

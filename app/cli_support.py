@@ -25,10 +25,12 @@ def failing(*expected: type[Exception]) -> Iterator[None]:
 
 
 @contextmanager
-def opened(settings: Settings | None = None) -> Iterator[Database]:
-    """The database, once it answers."""
+def opened(settings: Settings | None = None, *, made: bool = False) -> Iterator[Database]:
+    """The database, once it answers; whoever only looks makes none where there is none, unless it may be `made`."""
     settings = settings or load_settings()
     database = open_database(settings)
+    if database.missing and not made:
+        raise DatabaseUnavailable(f"there is no database {settings.masked_database_url} yet; run: tandem db upgrade")
     try:
         database.wait_until_up(settings.database_connect_wait, lambda line: typer.echo(line, err=True))
         yield database

@@ -18,7 +18,7 @@ commands = typer.Typer()
 def import_(
     file: Annotated[Path, typer.Argument(help="A dump: JSON Lines, gzip when the name ends in .gz.", dir_okay=False)],
     append: Annotated[
-        bool, typer.Option("--append", help="Add to what is there; people are matched by e-mail.")
+        bool, typer.Option("--append", help="Add to what is there: people are matched by e-mail, posts never.")
     ] = False,
 ) -> None:
     """Take in a dump, whole or not at all: a broken line leaves the database as it was."""

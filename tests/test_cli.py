@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
+from importlib.metadata import version
 from io import StringIO
 from typing import Any, NamedTuple
 
@@ -133,11 +134,17 @@ def test_in_processes_of_its_own(scratch):
     """As a person runs it: output and errors go where they belong, and a failure has one line and no traceback."""
     there = {"DATABASE_URL": f"sqlite:///{scratch}/folder/tandem.db"}
     early = tandem_process("users", "create", "ada@example.com", TANDEM_PASSWORD=PASSWORD, **there)
-    assert one_line(early) == "the database is not at the newest migration; run: tandem db upgrade"
+    assert one_line(early) == f"there is no database {there['DATABASE_URL']} yet; run: tandem db upgrade"
     assert early.out == ""
+    assert not (scratch / "folder").exists()  # who only looks makes nothing
     assert tandem_process("db", "upgrade", **there) == (0, f"at {HEAD} (newest)\n", "")
     made = tandem_process("users", "create", "ada@example.com", TANDEM_PASSWORD=PASSWORD, **there)
     assert made == (0, "user 1 made\n", "")
+
+
+def test_it_tells_its_version():
+    """`tandem --version` is the version of the distribution, which the documents of the API do not tell."""
+    assert tandem("--version") == (0, f"tandem {version('tandem')}\n", "")
 
 
 def test_without_a_command_it_shows_its_help():
@@ -273,7 +280,11 @@ def test_db_commands(database_url, tmp_path):
     """`current` and `check` tell the state, `upgrade` may be repeated, `downgrade` goes back."""
     with new_database(database_url, tmp_path, migrated=False) as url:
         there = {"DATABASE_URL": url}
-        assert tandem("db", "current", **there) == (0, f"at nothing, newest is {HEAD}\n", "")
+        at_first = tandem("db", "current", **there)
+        if url.startswith("sqlite"):
+            assert one_line(at_first) == f"there is no database {url} yet; run: tandem db upgrade"
+        else:
+            assert at_first == (0, f"at nothing, newest is {HEAD}\n", "")
         assert one_line(tandem("export", "a.jsonl", **there)).endswith("run: tandem db upgrade")
         assert tandem("db", "upgrade", **there) == (0, f"at {HEAD} (newest)\n", "")
         assert tandem("db", "upgrade", **there) == (0, f"at {HEAD} (newest)\n", "")
@@ -438,6 +449,7 @@ def test_settings_names_the_file_of_a_generated_key(scratch, monkeypatch):
 
 def test_serve_refuses_an_empty_database(scratch):
     """A database without tables is said to be so at start, instead of at each request."""
+    (scratch / "tandem.db").touch()
     failed = tandem_process("serve", "--port", "0", DATABASE_URL=f"sqlite:///{scratch}/tandem.db")
     assert one_line(failed) == "the database has no tables yet; run: tandem db upgrade"
 

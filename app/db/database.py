@@ -48,7 +48,7 @@ class Database:
 
     `url` is an SQLAlchemy URL (`sqlite:///file`, `postgresql+psycopg2://…`); times are in seconds. Of connections there
     are `pool_size`, for requests, and so many `spare` ones at most, for who must not wait behind them. Building one
-    connects to nothing; for SQLite it makes the folder of the file.
+    connects to nothing; the first connection to SQLite makes the file, and its folder.
     """
 
     def __init__(
@@ -63,7 +63,6 @@ class Database:
     ) -> None:
         self.url = make_url(url)
         if self.url.drivername == "sqlite":
-            Path(str(self.url.database)).parent.mkdir(parents=True, exist_ok=True)
             connect_args: dict[str, Any] = {"timeout": lock_timeout}
         else:
             limits = {
@@ -124,6 +123,11 @@ class Database:
         except OSError:
             return None
         return found.st_dev, found.st_ino
+
+    @property
+    def missing(self) -> bool:
+        """Whether the first connection would make the database: SQLite's file is not there."""
+        return self.engine.dialect.name == "sqlite" and self._file() is None
 
     @contextmanager
     def autocommit(self) -> Iterator[Connection]:
@@ -284,6 +288,7 @@ def _check_open(connection: Any, record: Any, _proxy: object) -> None:
 def _create_privately(_dialect: object, _record: object, args: Sequence[Any], _options: object) -> None:
     """SQLite makes its file readable by everybody, and what it puts beside the file as readable as that."""
     with suppress(OSError):  # where it cannot be made, SQLite says so
+        Path(args[0]).parent.mkdir(parents=True, exist_ok=True)
         Path(args[0]).touch(mode=0o600, exist_ok=False)
 
 
