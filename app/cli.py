@@ -169,10 +169,11 @@ def _check_port_is_free(settings: Settings) -> None:
 def _greet(settings: Settings) -> None:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     base = f"http://{host}:{settings.port}"
+    newest = [version for version in VERSIONS if version.promised][-1]
     _tell(
         f"Tandem serves {' and '.join(base + v.prefix for v in VERSIONS)} from {settings.masked_database_url}\n"
         f"  docs             {'  '.join(f'{base}{v.prefix}/docs' for v in VERSIONS)}\n"
-        f"  a first request  curl {base}{VERSIONS[-1].prefix}/posts\n"
+        f"  a first request  curl {base}{newest.prefix}/posts\n"
         "  stop             Ctrl-C"
     )
 

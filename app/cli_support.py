@@ -29,7 +29,9 @@ def opened(settings: Settings | None = None, *, made: bool = False) -> Iterator[
     """The database, once it answers; whoever only looks makes none where there is none, unless it may be `made`."""
     settings = settings or load_settings()
     database = open_database(settings)
-    if database.missing and not made:
+    if made:
+        database.make_folder()
+    elif database.missing:
         raise DatabaseUnavailable(f"there is no database {settings.masked_database_url} yet; run: tandem db upgrade")
     try:
         database.wait_until_up(settings.database_connect_wait, lambda line: typer.echo(line, err=True))

@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class Turn:
-    """Of one request: whether it is at work in a thread, or still waits for one."""
+    """Of one request, which does one thing at a time: whether it is at work in a thread, or still waits for one."""
 
     working = False
 
@@ -26,7 +26,10 @@ turn_of_request: ContextVar[Turn] = ContextVar("turn", default=Turn())  # noqa: 
 async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Call it in one of those threads, once there is one. If this is cancelled before, it is never called."""
     call = partial(copy_context().run, _noted, partial(function, *args, **kwargs))
-    return await asyncio.get_running_loop().run_in_executor(None, call)
+    try:
+        return await asyncio.get_running_loop().run_in_executor(None, call)
+    finally:
+        turn_of_request.get().working = False
 
 
 def threaded(endpoint: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:
@@ -40,9 +43,8 @@ def threaded(endpoint: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:
 
 
 def _noted(call: Callable[[], T]) -> T:
-    turn = turn_of_request.get()
-    turn.working = True
+    turn_of_request.get().working = True
     try:
         return call()
-    finally:
-        turn.working = False
+    except StopIteration as error:  # of which no Future can be told: whoever awaits it would wait for ever
+        raise RuntimeError("StopIteration was raised in a thread") from error

@@ -4,7 +4,8 @@ import json
 import threading
 from collections.abc import AsyncIterable
 from datetime import datetime
-from functools import wraps
+from enum import Enum
+from functools import partial, wraps
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -97,7 +98,13 @@ def test_routes_of_every_kind_are_served():
 
 
 def test_routes_that_block_are_called_in_the_threads_of_requests():
-    """A plain function is, decorated or not, and so as many at once as there are connections; a coroutine is not."""
+    """Whatever gives its reply at once is, so as many at once as there are connections; a coroutine is not."""
+
+    class Cook:
+        def here(self) -> str:
+            return here()
+
+        __call__ = here
 
     def here() -> str:
         return threading.current_thread().name
@@ -115,17 +122,46 @@ def test_routes_that_block_are_called_in_the_threads_of_requests():
     router = APIRouter()
     router.get("/plain")(here)
     router.get("/decorated")(decorated(here))
+    router.get("/method")(Cook().here)
+    router.get("/instance")(Cook())
+    router.get("/partial")(partial(here))
     router.get("/coroutine")(in_the_loop)
     router.get("/decorated-coroutine")(decorated(in_the_loop))
     app = FastAPI(openapi_url=None)
     version = ApiVersion("v1", router, kitchen.ERRORS, "Kitchen", "Pots.", "Pots.", "1.0.0")
     install(app, Installation(versions=[version], translate={}, info={}))
     with TestClient(app) as client:
-        threads = {path: client.get(f"/v1/{path}").json() for path in ("plain", "decorated")}
+        plain = ("plain", "decorated", "method", "instance", "partial")
+        threads = {path: client.get(f"/v1/{path}").json() for path in plain}
         loop = {client.get(f"/v1/{path}").json() for path in ("coroutine", "decorated-coroutine")}
     assert all(name.startswith("asyncio_") for name in threads.values()), threads
     assert len(loop) == 1
     assert not loop & {*threads.values()}
+
+
+def test_a_reply_that_is_generated_and_one_that_ends_too_soon():
+    """Generators are sent as the framework sends them, also unannotated; StopIteration is a bug, not a long wait."""
+
+    def lines():
+        yield {"litres": 1}
+
+    async def lines_in_the_loop():
+        yield {"litres": 1}
+
+    def empty():
+        return next(iter(()))
+
+    router = APIRouter()
+    router.get("/lines")(lines)
+    router.get("/lines-in-the-loop")(lines_in_the_loop)
+    router.get("/empty")(empty)
+    app = FastAPI(openapi_url=None)
+    version = ApiVersion("v1", router, kitchen.ERRORS, "Kitchen", "Pots.", "Pots.", "1.0.0")
+    install(app, Installation(versions=[version], translate={}, info={}))
+    with TestClient(app) as client:
+        for path in ("lines", "lines-in-the-loop"):
+            assert client.get(f"/v1/{path}").json() == {"litres": 1}
+        assert client.get("/v1/empty").status_code == 500
 
 
 class Wanted(BaseModel):
@@ -137,6 +173,8 @@ class Wanted(BaseModel):
     sort: Literal["litres", "-litres"] = "litres"
     colour: list[str] = Field([], max_length=2)
     size: list[int] | None = None
+    shelf: Annotated[list[int], Field(max_length=2)] | None = None
+    maker: set[str] = Field(set(), deprecated=True, validation_alias="made-by")
     kitchen: str
 
 
@@ -149,6 +187,7 @@ class Wanted(BaseModel):
         "kitchen=&limit=&since=",
         "kitchen=a&colour=red&colour=blue&size=1&size=2",
         "kitchen=a&colour=red&colour=blue&colour=green&size=big",
+        "kitchen=a&shelf=1&shelf=2&made-by=us&made-by=them&made-by=us&maker=nobody",
         "kitchen=a&limit=0&sort=price&with-lid=perhaps&since=soon",
         "kitchen=a&with-lid=true&lid=false&since=2026-01-31T12:00:00Z&unknown=1",
         "kitchen=%F0%9F%AB%96&sort=-litres",
@@ -171,6 +210,19 @@ def test_query_parameters_are_read_as_by_the_framework(query):
     assert (found.status_code, found.json()) == (expected.status_code, expected.json())
     paths = app.openapi()["paths"]
     assert paths["/ours"]["get"]["parameters"] == paths["/theirs"]["get"]["parameters"]
+
+
+def test_query_parameters_that_could_not_be_documented_are_refused():
+    """A model whose schema refers to others would leave references in the document that lead nowhere."""
+
+    class Colour(Enum):
+        RED = "red"
+
+    class Painted(BaseModel):
+        colour: Colour
+
+    with pytest.raises(TypeError, match="Painted"):
+        QueryOf(Painted)
 
 
 def test_errors(client):

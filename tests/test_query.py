@@ -1,6 +1,7 @@
 """Statements that PostgreSQL plans once a connection: what is planned stays bounded, and goes when it is stale."""
 
 from contextlib import ExitStack
+from datetime import MAXYEAR, UTC, datetime
 
 import pytest
 import sqlalchemy as sa
@@ -84,6 +85,17 @@ def test_a_connection_that_broke_is_told_and_replaced(client, steps, database):
             query.scalar(connection, {"given": 1})
     assert caught.value.connection_invalidated
     assert [client.get(path).status_code for _ in range(5)] == [200] * 5
+
+
+def test_a_time_without_end_can_be_read(database):
+    """What an operator wrote as PostgreSQL's `infinity` is the last time there is, not an error."""
+    if database.engine.dialect.name != "postgresql":
+        pytest.skip("SQLite knows no infinity")
+    given = Query(sa.select(sa.cast(sa.bindparam("given"), sa.DateTime(timezone=True))))
+    with database.read() as connection:
+        assert given.scalar(connection, {"given": "infinity"}).year == MAXYEAR
+        moment = given.scalar(connection, {"given": "2026-01-31T12:00:00.5+05:30"})
+    assert moment == datetime(2026, 1, 31, 6, 30, 0, 500_000, tzinfo=UTC)
 
 
 def test_a_statement_may_have_values_of_its_own(database):

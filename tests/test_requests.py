@@ -444,9 +444,11 @@ def test_postgresql_away():
 def test_sqlite_away(tmp_path):
     """Where the database's folder has gone, everything that needs it is 503, and 200 again once it is back."""
     folder = tmp_path / "folder"
+    folder.mkdir()
     with serving(f"sqlite:///{folder}/t.db") as client:
         rmtree(folder)
         unavailable_everywhere(client)
+        assert not folder.exists()  # or what comes back would lie within what was made meanwhile
         folder.mkdir()
         with opened(f"sqlite:///{folder}/t.db") as database:
             migrations.upgrade(database)

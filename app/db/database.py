@@ -14,7 +14,7 @@ from typing import Any
 
 import psycopg2
 import sqlalchemy as sa
-from psycopg2.extensions import new_type, register_type
+from psycopg2.extensions import PYDATETIMETZ, new_type, register_type
 from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.exc import DBAPIError, DisconnectionError, IntegrityError, OperationalError
@@ -30,7 +30,14 @@ _MIGRATION_LOCK = 0x74616E64656D  # "tandem"; any number will do that all of us 
 
 
 # Times as PostgreSQL writes them, in ISO 8601; to read them so takes a quarter of what it takes the driver.
-_TIME_IN_UTC = new_type((1184,), "TIME_IN_UTC", lambda text, _: None if text is None else datetime.fromisoformat(text))
+def _read_time(text: str | None, cursor: Any) -> Any:
+    try:
+        return None if text is None else datetime.fromisoformat(text)
+    except ValueError:  # "infinity", which an operator may have written
+        return PYDATETIMETZ(text, cursor)
+
+
+_TIME_IN_UTC = new_type((1184,), "TIME_IN_UTC", _read_time)
 
 
 class DatabaseUnavailable(Exception):
@@ -48,7 +55,7 @@ class Database:
 
     `url` is an SQLAlchemy URL (`sqlite:///file`, `postgresql+psycopg2://…`); times are in seconds. Of connections there
     are `pool_size`, for requests, and so many `spare` ones at most, for who must not wait behind them. Building one
-    connects to nothing; the first connection to SQLite makes the file, and its folder.
+    connects to nothing; the first connection to SQLite makes the file, where there is the folder for it.
     """
 
     def __init__(
@@ -127,7 +134,16 @@ class Database:
     @property
     def missing(self) -> bool:
         """Whether the first connection would make the database: SQLite's file is not there."""
-        return self.engine.dialect.name == "sqlite" and self._file() is None
+        try:
+            return self.engine.dialect.name == "sqlite" and not Path(str(self.url.database)).exists()
+        except PermissionError:
+            return False  # nobody can tell: to connect to it fails, and says why
+
+    def make_folder(self) -> None:
+        """Make the folder of SQLite's file. Not at a connection: the folder may have been moved, and comes back."""
+        if self.engine.dialect.name == "sqlite":
+            with suppress(OSError):  # SQLite says that there is none
+                Path(str(self.url.database)).parent.mkdir(parents=True, exist_ok=True)
 
     @contextmanager
     def autocommit(self) -> Iterator[Connection]:
@@ -288,7 +304,6 @@ def _check_open(connection: Any, record: Any, _proxy: object) -> None:
 def _create_privately(_dialect: object, _record: object, args: Sequence[Any], _options: object) -> None:
     """SQLite makes its file readable by everybody, and what it puts beside the file as readable as that."""
     with suppress(OSError):  # where it cannot be made, SQLite says so
-        Path(args[0]).parent.mkdir(parents=True, exist_ok=True)
         Path(args[0]).touch(mode=0o600, exist_ok=False)
 
 

@@ -41,6 +41,9 @@ _EXPOSED_HEADERS = (
     *("RateLimit", "RateLimit-Policy", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"),
 )
 
+# Few, for the middleware goes through them anew for every request.
+_NOT_COMPRESSED = ("application/zip", "image/jpeg", "image/png", "text/event-stream")
+
 
 @dataclass(frozen=True)
 class Installation:
@@ -254,7 +257,7 @@ def _add_middleware(
         host_free_paths=installation.host_free_paths,
         max_body_bytes=installation.max_body_bytes,
     )
-    app.add_middleware(GZipMiddleware, minimum_size=1024, exclude_content_types=())
+    app.add_middleware(GZipMiddleware, minimum_size=1024, exclude_content_types=_NOT_COMPRESSED)
     app.add_middleware(NotModified)
     if installation.limits is not None:
         app.add_middleware(

@@ -3,7 +3,7 @@
 FastAPI looks at the type of every field again for every request, which was a third of what a list cost.
 """
 
-from typing import Any, Generic, TypeVar, get_args, get_origin
+from typing import Any, Generic, TypeVar
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
@@ -15,14 +15,17 @@ Model = TypeVar("Model", bound=BaseModel)
 class QueryOf(Generic[Model]):
     """The query of a request as this model, as a dependency. RequestValidationError for one that does not fit.
 
-    Of a parameter that is repeated all values count where the field is a list (or None), and the last one elsewhere;
-    unknown ones are ignored unless the model forbids them. A route that depends on it has `documented` in its
-    `openapi_extra`.
+    Of a parameter that is repeated all values count where the field is a list, a set or the like, and the last one
+    elsewhere; unknown ones are ignored unless the model forbids them. A route that depends on it has `documented` in
+    its `openapi_extra`. TypeError for a model whose schema refers to others.
     """
 
     def __init__(self, model: type[Model]) -> None:
         self._model = model
-        self._lists = {field.alias or name for name, field in model.model_fields.items() if _is_list(field.annotation)}
+        self._schema = model.model_json_schema()
+        if "$defs" in self._schema:
+            raise TypeError(f"{model.__name__}: a parameter's schema stands by itself; use Literal, not an Enum")
+        self._lists = {name for name, schema in self._schema["properties"].items() if _is_array(schema)}
 
     async def __call__(self, request: Request) -> Model:
         given: dict[str, Any] = dict(request.query_params)
@@ -37,15 +40,14 @@ class QueryOf(Generic[Model]):
     @property
     def documented(self) -> dict[str, Any]:
         """The parameters as OpenAPI has them (3.1.1, section 4.8.12)."""
-        schema = self._model.model_json_schema()
-        required = schema.get("required", ())
-        return {"parameters": [_parameter(name, of, name in required) for name, of in schema["properties"].items()]}
+        required, properties = self._schema.get("required", ()), self._schema["properties"]
+        return {"parameters": [_parameter(name, schema, name in required) for name, schema in properties.items()]}
 
 
-def _is_list(annotation: Any) -> bool:
-    return any(get_origin(each) is list for each in (annotation, *get_args(annotation)))
+def _is_array(schema: dict[str, Any]) -> bool:
+    return schema.get("type") == "array" or any(_is_array(each) for each in schema.get("anyOf", ()))
 
 
 def _parameter(name: str, schema: dict[str, Any], required: bool) -> dict[str, Any]:
-    described = {"description": schema["description"]} if "description" in schema else {}
-    return {"name": name, "in": "query", "required": required, "schema": schema, **described}
+    its_own: dict[str, Any] = {key: schema[key] for key in ("description", "deprecated") if key in schema}
+    return {"name": name, "in": "query", "required": required, "schema": schema, **its_own}

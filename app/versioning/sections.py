@@ -1,9 +1,10 @@
 """Routes whose paths begin alike, so that a request for others passes them over at one glance."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from inspect import iscoroutinefunction, isfunction, signature, unwrap
+from functools import partial
+from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction, isroutine, signature, unwrap
 from typing import Any
 
 from fastapi import FastAPI
@@ -63,9 +64,11 @@ def first_segment(route: BaseRoute) -> str:
     return found[0] if found else ""
 
 
-def _is_plain(endpoint: object) -> bool:
-    """Whether it is a `def` and no `async def`, whatever decorates it."""
-    return isfunction(endpoint) and not any(iscoroutinefunction(each) for each in (endpoint, unwrap(endpoint)))
+def _is_plain(endpoint: Callable[..., Any]) -> bool:
+    """Whether it is a `def` and no `async def`, and gives its reply at once, whatever decorates it."""
+    called = endpoint if isroutine(endpoint) or isinstance(endpoint, partial) else type(endpoint).__call__
+    others = (iscoroutinefunction, isgeneratorfunction, isasyncgenfunction)
+    return not any(is_other(each) for each in (called, unwrap(called)) for is_other in others)
 
 
 def under(prefix: str, route: APIRoute, app: FastAPI) -> APIRoute:
