@@ -165,6 +165,17 @@ def test_a_read_with_a_token_scans_no_table(client, steps, database, path):
     assert not re.search(r"(SCAN|Seq Scan on) (sessions|users)", "\n".join([lookup, *rest])), rest
 
 
+@pytest.mark.parametrize(("version", "detailed"), [("v1", False), ("v2", True)])
+@pytest.mark.parametrize("one", [True, False], ids=["one post", "list"])
+def test_what_a_version_does_not_show_is_not_read(client, steps, version, detailed, one):
+    """Tags and one's own vote are looked up for every post of version 2, and for none of version 1."""
+    author = steps.person()
+    path = f"/{version}/posts/{steps.post(author)['id']}" if one else f"/{version}/posts"
+    _, plan = plans(client.app.state.services.database, lambda: client.get(path, headers=author.headers))
+    for table in ("post_tags", "votes"):
+        assert bool(re.search(rf"\b{table}\b", plan)) == detailed, plan
+
+
 def test_an_offset_passes_over_rows_by_an_index_alone(client, steps, database):
     """Whoever skips 10,000 of 12,000 posts has none of those read: an index tells whether a post is seen."""
     author = steps.person()

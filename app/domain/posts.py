@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, NamedTuple, TypedDict
 
-from sqlalchemy import ColumnElement, Select, bindparam, delete, insert, literal, or_, select, update
+from sqlalchemy import ColumnElement, Select, bindparam, delete, insert, literal, null, or_, select, update
 from sqlalchemy.engine import Connection
 
 from app.db import Query
@@ -24,7 +24,10 @@ from app.domain.users import display_name
 
 
 class PostView(NamedTuple):
-    """A post with its author, tags and counters, and the viewer's own vote (None: no vote, or nobody looks)."""
+    """A post with its author and counters; in detail also with its tags, and the viewer's own vote.
+
+    The vote is None without one, and when nobody looks.
+    """
 
     id: int
     title: str
@@ -90,29 +93,36 @@ _MY_VOTE = (
     .scalar_subquery()
 )
 _SEEN = or_(posts.c.published, posts.c.owner_id == bindparam("viewer"))
-_VISIBLE = (
-    select(
-        posts.c.id,
-        posts.c.title,
-        posts.c.content,
-        posts.c.published,
-        posts.c.created_at,
-        posts.c.updated_at,
-        users.c.id.label("owner_id"),
-        users.c.email,
-        users.c.display_name,
-        users.c.created_at.label("owner_created_at"),
-        posts.c.votes_up,
-        posts.c.votes_down,
-        _MY_VOTE.label("my_vote"),
-        _JOINED_TAGS.label("tags"),
-        posts.c.revision,
-        users.c.revision.label("owner_revision"),
+
+
+def _visible(my_vote: ColumnElement[Any], joined_tags: ColumnElement[Any]) -> Select[Any]:
+    return (
+        select(
+            posts.c.id,
+            posts.c.title,
+            posts.c.content,
+            posts.c.published,
+            posts.c.created_at,
+            posts.c.updated_at,
+            users.c.id.label("owner_id"),
+            users.c.email,
+            users.c.display_name,
+            users.c.created_at.label("owner_created_at"),
+            posts.c.votes_up,
+            posts.c.votes_down,
+            my_vote.label("my_vote"),
+            joined_tags.label("tags"),
+            posts.c.revision,
+            users.c.revision.label("owner_revision"),
+        )
+        .join(users, users.c.id == posts.c.owner_id)
+        .where(_SEEN)
     )
-    .join(users, users.c.id == posts.c.owner_id)
-    .where(_SEEN)
-)
-_BY_ID = Query(_VISIBLE.where(posts.c.id == bindparam("post_id")))
+
+
+# In detail or not: the vote and the tags are two more look-ups for each post, more than all else in a list.
+_VISIBLE = {True: _visible(_MY_VOTE, _JOINED_TAGS), False: _visible(null(), null())}
+_BY_ID = {detailed: Query(visible.where(posts.c.id == bindparam("post_id"))) for detailed, visible in _VISIBLE.items()}
 _INSERT = Query(
     insert(posts)
     .values({name: bindparam(name) for name in ("title", "title_folded", "content", "published", "owner_id")})
@@ -139,19 +149,24 @@ ORDERS: dict[str, Order[PostView]] = {
 }
 
 
-def get(connection: Connection, post_id: int, viewer: int | None) -> PostView:
-    """The post as `viewer` (a user id, None for nobody) sees it.
+def get(connection: Connection, post_id: int, viewer: int | None, *, detailed: bool = True) -> PostView:
+    """The post as `viewer` (a user id, None for nobody) sees it; not `detailed`, it has no tags and no vote of theirs.
 
     DomainError NOT_FOUND `post-not-found` when there is none, and likewise for another's draft.
     """
-    row = _BY_ID.first(connection, {"post_id": post_id, "viewer": viewer})
+    row = _BY_ID[detailed].first(connection, {"post_id": post_id, "viewer": viewer})
     if row is None:
         raise errors.post_not_found()
     return PostView._make(row)
 
 
-def listed(viewer: int | None, wanted: PostFilter, order: Order[PostView]) -> Listing[PostView]:
-    """The posts that `viewer` may see and the filter lets through: published ones, and the viewer's own drafts."""
+def listed(
+    viewer: int | None, wanted: PostFilter, order: Order[PostView], *, detailed: bool = True
+) -> Listing[PostView]:
+    """The posts that `viewer` may see and the filter lets through: published ones, and the viewer's own drafts.
+
+    `detailed` as in `get`.
+    """
     values: dict[str, Any] = {"viewer": viewer}
     if wanted.text:
         values["text"] = folded(wanted.text)
@@ -167,13 +182,13 @@ def listed(viewer: int | None, wanted: PostFilter, order: Order[PostView]) -> Li
         values["created_before"] = wanted.created_before
     names = list(dict.fromkeys(wanted.tags))
     values.update({f"tag_{index}": name for index, name in enumerate(names)})
-    statement, ids = _statements(frozenset(values), len(names))
+    statement, ids = _statements(frozenset(values), len(names), detailed)
     searched = posts.c.title_folded if "trigrams" in values else None
     return Listing(statement, values, order, PostView._make, ids, searched)
 
 
 @lru_cache(maxsize=512)
-def _statements(given: frozenset[str], tag_count: int) -> tuple[Select[Any], Select[Any]]:
+def _statements(given: frozenset[str], tag_count: int, detailed: bool) -> tuple[Select[Any], Select[Any]]:
     """The query for a set of filters, and that for the ids alone, built once: values are bound when they run."""
     filters: list[ColumnElement[bool]] = []
     if "text" in given and "trigrams" not in given:
@@ -194,7 +209,7 @@ def _statements(given: frozenset[str], tag_count: int) -> tuple[Select[Any], Sel
             .correlate(posts)
         )
         filters.append(tagged.exists())
-    return _VISIBLE.where(*filters), select(posts.c.id).where(_SEEN, *filters)
+    return _VISIBLE[detailed].where(*filters), select(posts.c.id).where(_SEEN, *filters)
 
 
 def create(

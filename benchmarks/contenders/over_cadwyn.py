@@ -305,7 +305,7 @@ def list_posts_by_offset(
 ) -> list[Post]:
     with database.read() as connection:
         viewer = sessions.authenticate(connection, caller)
-        listing = posts.listed(viewer, PostFilter(text=search), posts.OLDEST_ID_FIRST)
+        listing = posts.listed(viewer, PostFilter(text=search), posts.OLDEST_ID_FIRST, detailed=False)
         return [post_of(post, viewer) for post in listing.slice(connection, offset=skip, limit=limit)]
 
 

@@ -91,7 +91,7 @@ _QUERY = QueryOf(PostQuery)
 def list_posts(caller: Caller, query: Annotated[PostQuery, Depends(_QUERY)]) -> Reply[list[PostWithVotes]]:
     """Published posts and one's own drafts, oldest id first."""
     with caller.read() as (connection, viewer):
-        listing = posts.listed(viewer, PostFilter(text=query.search), posts.OLDEST_ID_FIRST)
+        listing = posts.listed(viewer, PostFilter(text=query.search), posts.OLDEST_ID_FIRST, detailed=False)
         return Reply([with_votes(post) for post in listing.slice(connection, offset=query.skip, limit=query.limit)])
 
 
@@ -108,7 +108,7 @@ def create_post(body: PostWrite, caller: Caller) -> Reply[Post]:
 def get_post(post_id: IdInUrl, caller: Caller) -> Reply[PostWithVotes]:
     """Read a post and its up-votes."""
     with caller.read() as (connection, viewer):
-        post = posts.get(connection, post_id, viewer)
+        post = posts.get(connection, post_id, viewer, detailed=False)
     return Reply(with_votes(post), headers=tag_of_post(post))
 
 
