@@ -1,6 +1,9 @@
 """The log: whoever cannot be told anything is served all the same."""
 
+import json
+import math
 import sys
+from pathlib import Path
 
 import pytest
 import structlog
@@ -8,12 +11,26 @@ import structlog
 from app.logs import configure_logging
 
 
-@pytest.mark.parametrize("json", [False, True])
+@pytest.mark.parametrize("as_json", [False, True])
 @pytest.mark.parametrize("closed", ["before the process began", "since"])
-def test_a_closed_standard_error_stops_nobody(monkeypatch, tmp_path, json, closed):
+def test_a_closed_standard_error_stops_nobody(monkeypatch, tmp_path, as_json, closed):
     """An event that nobody can be told raises nothing."""
     stream = (tmp_path / "log").open("w")
     stream.close()
     monkeypatch.setattr(sys, "stderr", None if closed == "before the process began" else stream)
-    configure_logging(json=json, level="WARNING")
+    configure_logging(json=as_json, level="WARNING")
     structlog.get_logger("tandem").warning("unheard")
+
+
+def test_whatever_an_event_holds_is_a_line_of_json(capsys):
+    """Text that is no Unicode, numbers that JSON has not, and objects of any kind are told rather than lost."""
+    configure_logging(json=True, level="WARNING")
+    holds = {"text": "é\n\u2028", "half": "\ud83d", "path": Path("/tmp/x"), "number": math.inf, "bytes": b"\xff"}
+    for name, value in holds.items():
+        structlog.get_logger("tandem").warning("event", **{name: value})
+    told = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [next(iter(line)) for line in told] == list(holds)
+    assert [line["event"] for line in told] == ["event"] * len(holds)
+    assert told[0]["text"] == holds["text"]
+    assert told[1]["half"] == holds["half"]
+    assert "/tmp/x" in told[2]["path"]
