@@ -1,5 +1,6 @@
 """A server of our own, as a process."""
 
+import json
 import os
 import signal
 import socket
@@ -87,6 +88,11 @@ class LiveServer:
         """Ask it to end, as `kill` does, and wait until it has; gives its exit code."""
         self.process.terminate()
         return self.process.wait(timeout=30)
+
+    def events(self) -> list[dict[str, Any]]:
+        """What the log has told so far, line by line."""
+        complete, _, _ = self.log.read_text().rpartition("\n")
+        return [json.loads(line) for line in complete.splitlines() if line.startswith("{")]
 
     def workers(self) -> set[int]:
         """The ids of the processes that serve, when there are several."""

@@ -257,7 +257,12 @@ def _add_middleware(
         host_free_paths=installation.host_free_paths,
         max_body_bytes=installation.max_body_bytes,
     )
-    app.add_middleware(GZipMiddleware, minimum_size=1024, exclude_content_types=_NOT_COMPRESSED)
+    app.add_middleware(
+        GZipMiddleware,
+        minimum_size=1024,
+        compresslevel=4,  # of 9, which takes twice as long, in the event loop, to make a reply 3 % smaller
+        exclude_content_types=_NOT_COMPRESSED,
+    )
     app.add_middleware(NotModified)
     if installation.limits is not None:
         app.add_middleware(
