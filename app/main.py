@@ -1,13 +1,11 @@
 """The only wiring: settings in, a served application out. Nothing happens at import."""
 
-import asyncio
 import gc
 import hashlib
 import hmac
 import os
 import signal
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from importlib.metadata import version as installed_version
@@ -34,6 +32,7 @@ from app.logs import configure_logging
 from app.portal import adoption, brownouts, public, signing_in
 from app.portal.parts import Portal, make_pages
 from app.settings import Settings, load_settings
+from app.threads import set_threads
 from app.versioning import ApiVersion, Installation, install, registry
 from app.versioning.metrics import METRICS_PATH
 from app.versioning.quotas import Limits, MemoryCounters, Policy
@@ -134,8 +133,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        threads = ThreadPoolExecutor(settings.database_pool_size, "request")  # see app.threads
-        asyncio.get_running_loop().set_default_executor(threads)
+        set_threads(settings.database_pool_size)
         async with bookkeeper, watch:
             yield
         if redis is not None:

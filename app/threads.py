@@ -5,10 +5,13 @@ the usage ledger, has others: it must not wait behind requests.
 """
 
 import asyncio
+import os
 from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar, copy_context
 from functools import partial, wraps
 from typing import Any, ParamSpec, TypeVar
+from weakref import WeakKeyDictionary
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -23,13 +26,31 @@ class Turn:
 turn_of_request: ContextVar[Turn] = ContextVar("turn", default=Turn())  # noqa: B039 - outside of requests nobody asks
 
 
+_USUAL_NUMBER = min(32, (os.cpu_count() or 1) + 4)  # of asyncio's own default executor
+_free_threads: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
+
+
+def set_threads(number: int) -> None:
+    """Have so many of those threads in the running event loop."""
+    loop = asyncio.get_running_loop()
+    loop.set_default_executor(ThreadPoolExecutor(number, "request"))
+    _free_threads[loop] = asyncio.Semaphore(number)
+
+
 async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call it in one of those threads, once there is one. If this is cancelled before, it is never called."""
+    """Call it in one of those threads, once there is one. If this is cancelled before, it is never called.
+
+    The event loop hands each thread its next call itself. Threads that took them from a queue would never pause, and
+    where many requests wait, the loop would get its turn at the interpreter too seldom to answer anybody.
+    """
     call = partial(copy_context().run, _noted, partial(function, *args, **kwargs))
-    try:
-        return await asyncio.get_running_loop().run_in_executor(None, call)
-    finally:
-        turn_of_request.get().working = False
+    loop = asyncio.get_running_loop()
+    free = _free_threads.get(loop) or _free_threads.setdefault(loop, asyncio.Semaphore(_USUAL_NUMBER))
+    async with free:
+        try:
+            return await loop.run_in_executor(None, call)
+        finally:
+            turn_of_request.get().working = False
 
 
 def threaded(endpoint: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:

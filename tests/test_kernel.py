@@ -1,7 +1,9 @@
 """The kernel in an application of other people: it asks for little, and gives everything."""
 
+import asyncio
 import json
 import threading
+import time
 from collections.abc import AsyncIterable
 from datetime import datetime
 from enum import Enum
@@ -18,6 +20,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from pydantic import BaseModel, Field
 from starlette.responses import PlainTextResponse
 
+from app.threads import in_thread, set_threads
 from app.versioning import ApiVersion, Installation, install
 from app.versioning.contract import released
 from app.versioning.query_parameters import QueryOf
@@ -137,6 +140,26 @@ def test_routes_that_block_are_called_in_the_threads_of_requests():
     assert all(name.startswith("asyncio_") for name in threads.values()), threads
     assert len(loop) == 1
     assert not loop & {*threads.values()}
+
+
+def test_the_event_loop_has_its_turn_between_two_calls():
+    """However many wait for a thread, it begins none before the loop has seen how the last one ended."""
+    order = []
+
+    def call() -> None:
+        order.append("thread")
+        time.sleep(0.02)
+
+    async def request() -> None:
+        await in_thread(call)
+        order.append("loop")
+
+    async def requests() -> None:
+        set_threads(1)
+        await asyncio.gather(*(request() for _ in range(5)))
+
+    asyncio.run(requests())
+    assert order == ["thread", "loop"] * 5
 
 
 def test_a_reply_that_is_generated_and_one_that_ends_too_soon():
