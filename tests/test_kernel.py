@@ -34,6 +34,14 @@ def client():
         yield client
 
 
+def application_of(router: APIRouter) -> FastAPI:
+    """An application whose one version has these routes."""
+    app = FastAPI(openapi_url=None)
+    version = ApiVersion("v1", router, kitchen.ERRORS, "Kitchen", "Pots.", "Pots.", "1.0.0")
+    install(app, Installation(versions=[version], translate={}, info={}))
+    return app
+
+
 def test_it_asks_for_less_than_sixty_lines():
     """The application, its models, routes and versions included."""
     assert len(Path(kitchen.__file__).read_text().splitlines()) < 60
@@ -130,10 +138,7 @@ def test_routes_that_block_are_called_in_the_threads_of_requests():
     router.get("/partial")(partial(here))
     router.get("/coroutine")(in_the_loop)
     router.get("/decorated-coroutine")(decorated(in_the_loop))
-    app = FastAPI(openapi_url=None)
-    version = ApiVersion("v1", router, kitchen.ERRORS, "Kitchen", "Pots.", "Pots.", "1.0.0")
-    install(app, Installation(versions=[version], translate={}, info={}))
-    with TestClient(app) as client:
+    with TestClient(application_of(router)) as client:
         plain = ("plain", "decorated", "method", "instance", "partial")
         threads = {path: client.get(f"/v1/{path}").json() for path in plain}
         loop = {client.get(f"/v1/{path}").json() for path in ("coroutine", "decorated-coroutine")}
@@ -178,10 +183,7 @@ def test_a_reply_that_is_generated_and_one_that_ends_too_soon():
     router.get("/lines")(lines)
     router.get("/lines-in-the-loop")(lines_in_the_loop)
     router.get("/empty")(empty)
-    app = FastAPI(openapi_url=None)
-    version = ApiVersion("v1", router, kitchen.ERRORS, "Kitchen", "Pots.", "Pots.", "1.0.0")
-    install(app, Installation(versions=[version], translate={}, info={}))
-    with TestClient(app) as client:
+    with TestClient(application_of(router)) as client:
         for path in ("lines", "lines-in-the-loop"):
             assert client.get(f"/v1/{path}").json() == {"litres": 1}
         assert client.get("/v1/empty").status_code == 500

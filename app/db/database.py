@@ -134,10 +134,15 @@ class Database:
     @property
     def missing(self) -> bool:
         """Whether the first connection would make the database: SQLite's file is not there."""
+        if self.engine.dialect.name != "sqlite":
+            return False
         try:
-            return self.engine.dialect.name == "sqlite" and not Path(str(self.url.database)).exists()
-        except PermissionError:
-            return False  # nobody can tell: to connect to it fails, and says why
+            Path(str(self.url.database)).stat()  # `exists`, since Python 3.14, does not tell when nobody may look
+        except FileNotFoundError:
+            return True
+        except OSError:
+            pass  # nobody can tell: to connect to it fails, and says why
+        return False
 
     def make_folder(self) -> None:
         """Make the folder of SQLite's file. Not at a connection: the folder may have been moved, and comes back."""
