@@ -209,7 +209,7 @@ def test_one_log_line_a_request(live_server, live):
 
 
 def test_gzip(client, steps):
-    """Long replies are compressed for those who take it, short ones are not."""
+    """Long replies are compressed for those who take it, which caches are told; short ones are not."""
     ada = steps.person()
     steps.post(ada, content="x" * 2000)
     reply = client.get("/v2/posts", headers={"Accept-Encoding": "gzip"})
@@ -218,8 +218,11 @@ def test_gzip(client, steps):
     assert "accept-encoding" in reply.headers["vary"].lower()
     plain = client.get("/v2/posts", headers={"Accept-Encoding": "identity"})
     assert "content-encoding" not in plain.headers
+    assert plain.headers["vary"] == reply.headers["vary"]
     assert plain.json() == reply.json()
-    assert "content-encoding" not in client.get("/livez", headers={"Accept-Encoding": "gzip"}).headers
+    for accepted in ("gzip", "identity"):
+        short = client.get("/livez", headers={"Accept-Encoding": accepted})
+        assert not {"content-encoding", "vary"} & set(short.headers)
 
 
 ALLOWED = "https://app.example"

@@ -11,7 +11,6 @@ from anyio import CapacityLimiter
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.middleware.gzip import GZipMiddleware
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
@@ -19,6 +18,7 @@ from starlette.routing import compile_path
 
 from app.versioning import discovery, guide, problems, registry
 from app.versioning.brownouts import Schedule
+from app.versioning.compression import Compression
 from app.versioning.conditional import NotModified
 from app.versioning.deadline import Deadline
 from app.versioning.docs import ASSETS_PATH, assets, docs_page
@@ -40,9 +40,6 @@ _EXPOSED_HEADERS = (
     *("API-Version", "Deprecation", "Sunset", "Brownout", "Idempotent-Replayed"),
     *("RateLimit", "RateLimit-Policy", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"),
 )
-
-# Few, for the middleware goes through them anew for every request.
-_NOT_COMPRESSED = ("application/zip", "image/jpeg", "image/png", "text/event-stream")
 
 
 @dataclass(frozen=True)
@@ -257,12 +254,7 @@ def _add_middleware(
         host_free_paths=installation.host_free_paths,
         max_body_bytes=installation.max_body_bytes,
     )
-    app.add_middleware(
-        GZipMiddleware,
-        minimum_size=1024,
-        compresslevel=4,  # of 9, which takes twice as long, in the event loop, to make a reply 3 % smaller
-        exclude_content_types=_NOT_COMPRESSED,
-    )
+    app.add_middleware(Compression)
     app.add_middleware(NotModified)
     if installation.limits is not None:
         app.add_middleware(

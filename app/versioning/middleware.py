@@ -69,6 +69,7 @@ class RequestContext:
             security["Cross-Origin-Opener-Policy"] = "same-origin"  # browsers complain of it without TLS
         # All of it as it will be sent: what every reply has is put together once.
         self.security = raw_headers(security)
+        self.secured = {name for name, _ in self.security}
         self.announcements = {version.name: raw_headers(lifecycle.announcement(version)) for version in versions}
         # What is written here is so whatever a route says.
         names = {name for announced in self.announcements.values() for name, _ in announced}
@@ -101,11 +102,15 @@ class RequestContext:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = [field for field in message["headers"] if field[0] not in self.written]
+                headers, security = message["headers"], self.security
                 present = {name for name, _ in headers}
+                if present & self.written:
+                    headers = [field for field in headers if field[0] not in self.written]
+                if present & self.secured:
+                    security = [field for field in security if field[0] not in present]
                 message["headers"] = [
                     *(self._announced(version, headers, asked) if version else headers),
-                    *(field for field in self.security if field[0] not in present),
+                    *security,
                     (b"x-request-id", request_id.encode()),
                     (b"server-timing", b"app;dur=%.1f" % ((time.perf_counter() - started) * 1000)),
                 ]
