@@ -133,7 +133,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        set_threads(settings.database_pool_size)
+        set_threads(settings.database_pool_size, database.keep_connections)
         async with bookkeeper, watch:
             yield
         if redis is not None:

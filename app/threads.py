@@ -30,10 +30,10 @@ _USUAL_NUMBER = min(32, (os.cpu_count() or 1) + 4)  # of asyncio's own default e
 _free_threads: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 
 
-def set_threads(number: int) -> None:
-    """Have so many of those threads in the running event loop."""
+def set_threads(number: int, begin: Callable[[], None] | None = None) -> None:
+    """Have so many of those threads in the running event loop; `begin` is the first that is called in each."""
     loop = asyncio.get_running_loop()
-    loop.set_default_executor(ThreadPoolExecutor(number, "request"))
+    loop.set_default_executor(ThreadPoolExecutor(number, "request", begin))
     _free_threads[loop] = asyncio.Semaphore(number)
 
 

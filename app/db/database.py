@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
+from threading import local
 from typing import Any
 
 import psycopg2
@@ -18,6 +19,7 @@ from psycopg2.extensions import PYDATETIMETZ, new_type, register_type
 from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.exc import DBAPIError, DisconnectionError, IntegrityError, OperationalError
+from sqlalchemy.pool import Pool
 
 from app.db.errors import OutcomeUnknown
 
@@ -48,6 +50,14 @@ def masked(url: URL) -> str:
     """The URL for people to read, its passwords replaced by ***."""
     hidden = {name: "***" for name in url.query if "password" in name.lower()}
     return url.update_query_dict(hidden).render_as_string(hide_password=True)
+
+
+class _OfThread(local):
+    """What a Database knows of a thread: whether it keeps its connection, and the one, with its pool, that it does."""
+
+    keeps = False
+    kept: Connection | None = None
+    pool: Pool | None = None
 
 
 class Database:
@@ -97,6 +107,7 @@ class Database:
             hide_parameters=True,  # an error's text reaches the log, which must never hold a password
         )
         self._statement_timeout = statement_timeout
+        self._of_thread = _OfThread()
         self._open: set[Any] = set()  # the driver's connections to PostgreSQL
         # Each statement of a read is its own transaction: two round trips to PostgreSQL fewer than BEGIN … ROLLBACK.
         if self.engine.dialect.name == "sqlite":
@@ -108,7 +119,6 @@ class Database:
             event.listen(self.engine, "checkout", self._check_file)
             event.listen(self.engine, "begin", _begin_immediate)
         else:
-            self._autocommit = self.engine  # see `autocommit`
             event.listen(self.engine, "checkout", _check_open)
             event.listen(self.engine, "checkin", _put_back)
             event.listen(self.engine, "connect", _read_times)
@@ -150,18 +160,52 @@ class Database:
             with suppress(OSError):  # SQLite says that there is none
                 Path(str(self.url.database)).parent.mkdir(parents=True, exist_ok=True)
 
+    def keep_connections(self) -> None:
+        """To be called in a thread that will ask again and again: from now on it keeps its connection to PostgreSQL.
+
+        To take one from the pool, and to put it back, is a tenth of what it costs to serve a post by id. One that has a
+        transaction open, or is broken, goes back there, where it is mended or given up. So does a second one that is
+        asked for meanwhile.
+        """
+        self._of_thread.keeps = self.engine.dialect.name == "postgresql"  # SQLite's file is looked at each time
+
     @contextmanager
-    def autocommit(self) -> Iterator[Connection]:
+    def _connected(self, *, autocommit: bool) -> Iterator[Connection]:
+        """The connection that this thread keeps, or one of the pool's."""
+        connection, self._of_thread.kept = self._of_thread.kept, None
+        if connection is not None and (
+            self._of_thread.pool is not self.engine.pool  # given up since, with all that was connected
+            or _is_over(connection.connection.driver_connection)
+        ):
+            connection.invalidate()
+            connection.close()
+            connection = None
+        pool = self.engine.pool
+        if connection is None:
+            connection = self.engine.connect()
+        try:
+            if self.engine.dialect.name == "postgresql":
+                # At the driver: after SQLAlchemy's isolation level it sends a SET, one more round trip, which may fail.
+                driver_connection: Any = connection.connection.driver_connection
+                driver_connection.autocommit = autocommit
+            yield connection
+        finally:
+            if autocommit:
+                connection.rollback()  # what SQLAlchemy believes to have begun; PostgreSQL is told nothing
+            used_up = connection.in_transaction() or connection.invalidated or connection.closed
+            if self._of_thread.keeps and self._of_thread.kept is None and not used_up:
+                self._of_thread.kept, self._of_thread.pool = connection, pool
+            else:
+                connection.close()
+
+    def autocommit(self) -> AbstractContextManager[Connection]:
         """A connection on which each statement is a transaction of its own.
 
         What is written may be written twice: a statement whose reply was lost is run again by `retried`.
         """
-        with self._autocommit.connect() as connection:
-            # At the driver: after SQLAlchemy's isolation level it sends a SET, one more round trip, which may fail.
-            if self.engine.dialect.name == "postgresql":
-                driver_connection: Any = connection.connection.driver_connection
-                driver_connection.autocommit = True
-            yield connection
+        if self.engine.dialect.name == "postgresql":
+            return self._connected(autocommit=True)
+        return self._autocommit.connect()
 
     def read(self) -> AbstractContextManager[Connection]:
         """A connection for reading. Each statement sees what is committed when it runs."""
@@ -182,7 +226,7 @@ class Database:
 
         OutcomeUnknown when the connection is lost while it commits. Requests write in functions that are `retried`.
         """
-        with self.engine.connect() as connection:
+        with self._connected(autocommit=False) as connection:
             connection.begin()
             yield connection
             try:
@@ -294,16 +338,22 @@ def _read_times(connection: Any, _record: object) -> None:
 def _check_open(connection: Any, record: Any, _proxy: object) -> None:
     """Take a new connection for one that PostgreSQL has ended while it lay in the pool.
 
-    On a connection of which nothing is asked there is nothing to read but the server's farewell. To look costs 1 µs, to
-    ask (`pool_pre_ping`) would cost every request a round trip. At a new one it is not looked: SQLAlchemy would give up
-    with an error that is none of the database's.
+    At a new one it is not looked: SQLAlchemy would give up with an error that is none of the database's.
     """
-    if not record.info.get("used"):
-        return
+    if record.info.get("used") and _is_over(connection):
+        raise DisconnectionError
+
+
+def _is_over(connection: Any) -> bool:
+    """Whether PostgreSQL has ended a connection while nothing was asked of it: then all there is to read is a farewell.
+
+    To look costs 1 µs, to ask (`pool_pre_ping`) would cost every request a round trip.
+    """
+    if connection.closed:
+        return True
     poll = select.poll()
     poll.register(connection, select.POLLIN)
-    if poll.poll(0):
-        raise DisconnectionError
+    return bool(poll.poll(0))
 
 
 def _create_privately(_dialect: object, _record: object, args: Sequence[Any], _options: object) -> None:
