@@ -14,9 +14,18 @@ from app.domain.transfer import DumpError
 commands = typer.Typer()
 
 
+def _by_name(file: Path) -> Path:
+    if str(file) == "-":
+        raise typer.BadParameter("give the file's name; `-` is not taken, as a dump is complete or not there at all")
+    return file
+
+
 @commands.command("import")
 def import_(
-    file: Annotated[Path, typer.Argument(help="A dump: JSON Lines, gzip when the name ends in .gz.", dir_okay=False)],
+    file: Annotated[
+        Path,
+        typer.Argument(help="A dump: JSON Lines, gzip when the name ends in .gz.", dir_okay=False, callback=_by_name),
+    ],
     append: Annotated[
         bool, typer.Option("--append", help="Add to what is there: people are matched by e-mail, posts never.")
     ] = False,
@@ -38,7 +47,9 @@ def import_(
 
 @commands.command()
 def export(
-    file: Annotated[Path, typer.Argument(help="Where to write; gzip when the name ends in .gz.", dir_okay=False)],
+    file: Annotated[
+        Path, typer.Argument(help="Where to write; gzip when the name ends in .gz.", dir_okay=False, callback=_by_name)
+    ],
 ) -> None:
     """Write users, posts, tags and votes as a dump, as they are at one moment, while the service goes on.
 

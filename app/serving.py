@@ -120,7 +120,7 @@ class BoundedHttp(HttpToolsProtocol):
                 long_uri = self._phase is Phase.HEAD and len(self.url) > self._bounds.header_bytes / 2
                 self._refuse(
                     URI_TOO_LONG if long_uri else HEADERS_TOO_LARGE,
-                    f"The head of a request may have at most {self._bounds.header_bytes - 1} bytes",
+                    f"The head of a request may have at most {self._bounds.header_bytes} bytes",
                 )
 
     def on_message_begin(self) -> None:

@@ -1,5 +1,9 @@
 """The processes that serve: how they are replaced, and how they stop without breaking a request."""
 
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing.resource_tracker import ensure_running
 from typing import Any
 
 import uvicorn
@@ -9,24 +13,38 @@ LOOK_SECONDS = 0.1
 
 
 class Supervisor(Multiprocess):
-    """Uvicorn's, but for two things. It looks for dead workers more often, so that one is back within 2 s. And it
-    stops listening before its workers do: who connects while they end would be accepted by the kernel, kept waiting,
-    and reset; refused at once, they go to another node.
+    """Uvicorn's, but for three things. It looks for dead workers more often, so that one is back within 2 s. It stops
+    listening before its workers do: who connects while they end would be accepted by the kernel, kept waiting, and
+    reset; refused at once, they go to another node. And Ctrl-C, which a terminal sends to all processes, is for it
+    alone: a worker that still starts would die of it, amid a traceback.
     """
 
     def run(self) -> None:
-        self.init_processes()
+        ensure_running()  # multiprocessing's helper: as it starts, it lets SIGINT through again
+        with _interrupted_later():
+            self.init_processes()
         while not self.should_exit.wait(LOOK_SECONDS):
-            self.handle_signals()
-            self.keep_subprocess_alive()
             for process in self.processes:
                 # The worker's end of the pipe it is asked through. While it is open here too, a worker that dies as it
                 # is asked is waited for until the health check times out.
                 process.child_conn.close()
+            with _interrupted_later():
+                self.handle_signals()
+                self.keep_subprocess_alive()
         for listener in self.sockets:
             listener.close()
         self.terminate_all()
         self.join_all()
+
+
+@contextmanager
+def _interrupted_later() -> Iterator[None]:
+    """Hold SIGINT back for the length of the block. A process that is started in it does so for good."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 def run(app: str, **options: Any) -> None:

@@ -3,12 +3,15 @@
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
+import time
 from contextlib import redirect_stderr, redirect_stdout
 from importlib.metadata import version
 from io import StringIO
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -21,6 +24,7 @@ from app import cli
 from app.db import schema
 from app.main import create_app
 from tests.conftest import SECRET, make_settings
+from tests.server import free_port
 from tests.steps import PASSWORD, Steps
 from tests.test_migrations import ROOT, new_database
 
@@ -478,9 +482,32 @@ def test_serve_greets(live_server):
     assert "Ctrl-C" in greeting
 
 
+def test_ctrl_c_while_workers_start(scratch):
+    """It reaches all processes of a terminal, and ends them at once, with no traceback of those that still start."""
+    url = f"sqlite:///{scratch}/t.db"
+    assert tandem("db", "upgrade", DATABASE_URL=url).code == 0
+    command = [sys.executable, "-m", "app.cli", "serve", "--port", str(free_port()), "--workers", "2"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "SECRET_KEY": SECRET, "DATABASE_URL": url}
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, process_group=0
+    ) as server:
+        assert server.stdout is not None
+        assert server.stdout.readline().startswith("Tandem serves")
+        time.sleep(0.5)  # the workers are being started
+        os.killpg(server.pid, signal.SIGINT)
+        try:
+            output, _ = server.communicate(timeout=20)
+        finally:
+            server.kill()
+    assert "Traceback" not in output
+    assert server.returncode == 0
+
+
 def test_files_that_cannot_be_read_or_written(there, scratch):
     """A dump that is not there, and a place that cannot be written to, are one line each; nothing is left behind."""
     assert one_line(tandem("import", "absent.jsonl", **there)) == "absent.jsonl: No such file or directory"
     assert one_line(tandem("export", "absent/a.jsonl", **there)).endswith("No such file or directory")
-    assert tandem("export", scratch, **there).code == 2
+    for command, file in (("export", scratch), ("export", "-"), ("import", "-")):
+        assert tandem(command, file, **there).code == 2
+    assert not Path("-").exists()
     assert all(file.suffix in (".db", ".db-wal", ".db-shm") for file in scratch.iterdir())
