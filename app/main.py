@@ -204,6 +204,7 @@ def create_worker() -> FastAPI:
     gc.set_threshold(10_000)
     supervisor = parent_process()
     if supervisor is not None:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # uvicorn, which calls this, is ready for it by now
         Thread(target=_end_with, args=(supervisor,), daemon=True).start()
     return app
 

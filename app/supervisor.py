@@ -15,8 +15,9 @@ LOOK_SECONDS = 0.1
 class Supervisor(Multiprocess):
     """Uvicorn's, but for three things. It looks for dead workers more often, so that one is back within 2 s. It stops
     listening before its workers do: who connects while they end would be accepted by the kernel, kept waiting, and
-    reset; refused at once, they go to another node. And Ctrl-C, which a terminal sends to all processes, is for it
-    alone: a worker that still starts would die of it, amid a traceback.
+    reset; refused at once, they go to another node. And Ctrl-C, which a terminal sends to all processes, is held back
+    from a worker until it can stop in order (see `app.main.create_worker`): one that still imports would die of it,
+    amid a traceback.
     """
 
     def run(self) -> None:
@@ -39,7 +40,7 @@ class Supervisor(Multiprocess):
 
 @contextmanager
 def _interrupted_later() -> Iterator[None]:
-    """Hold SIGINT back for the length of the block. A process that is started in it does so for good."""
+    """Hold SIGINT back for the length of the block. A process that is started in it does so until it says otherwise."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

@@ -483,7 +483,7 @@ def test_serve_greets(live_server):
 
 
 def test_ctrl_c_while_workers_start(scratch):
-    """It reaches all processes of a terminal, and ends them at once, with no traceback of those that still start."""
+    """It reaches all processes of a terminal, and ends them as soon as they have started, without a traceback."""
     url = f"sqlite:///{scratch}/t.db"
     assert tandem("db", "upgrade", DATABASE_URL=url).code == 0
     command = [sys.executable, "-m", "app.cli", "serve", "--port", str(free_port()), "--workers", "2"]

@@ -5,6 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import sqlalchemy as sa
 
+from app.db.query import Query
+from app.domain.models import Tag
 from tests.test_migrations import execute, new_database, opened
 
 PID = sa.text("SELECT pg_backend_pid()")
@@ -76,6 +78,32 @@ def test_nothing_is_left_open_by_what_fails(keeping, raised):
         assert connection.scalar(COUNT) == 0
 
 
+def test_a_commit_that_fails_leaves_nothing_behind(keeping):
+    """The thread goes on, reading and writing, after a constraint that is checked last has refused it all."""
+    database, in_thread = keeping
+    execute(database, "CREATE TABLE single (id integer UNIQUE DEFERRABLE INITIALLY DEFERRED)")
+    with pytest.raises(sa.exc.IntegrityError):
+        in_thread(execute, database, "INSERT INTO single VALUES (1)", "INSERT INTO single VALUES (1)")
+    assert in_thread(pid_of_writer, database)
+    assert in_thread(pid, database)
+
+
+def test_a_transaction_that_only_the_driver_knows_is_no_trap(keeping):
+    """What a Query begins after its block has ended the transaction is undone, and the thread goes on."""
+    database, in_thread = keeping
+
+    def go_on_after_rolling_back():
+        with database.write() as connection:
+            connection.rollback()
+            return Query(sa.insert(Tag).values(name="left").returning(Tag.id)).scalar(connection, {})
+
+    assert in_thread(go_on_after_rolling_back)
+    execute(database, "LOCK TABLE tags IN ACCESS EXCLUSIVE MODE NOWAIT")
+    assert in_thread(pid_of_writer, database)
+    with database.read() as connection:
+        assert connection.scalar(COUNT) == 0
+
+
 def test_a_connection_that_postgresql_has_ended_is_not_used_again(keeping):
     """Nobody sees that it ended while nothing was asked of it."""
     database, in_thread = keeping
@@ -84,9 +112,12 @@ def test_a_connection_that_postgresql_has_ended_is_not_used_again(keeping):
     assert in_thread(pid_of_writer, database) != kept
 
 
-def test_kept_connections_are_given_up_with_all_others(keeping):
-    """When one has turned out to be lost, or to plan for a schema that is gone, threads do not find it one by one."""
+def test_what_threads_keep_is_given_up_when_another_is_lost(keeping):
+    """Where one connection has turned out to be lost, others may be: threads do not find it out one by one."""
     database, in_thread = keeping
     kept = in_thread(pid, database)
-    database.engine.dispose()
+    with database.read() as connection:
+        execute(database, f"SELECT pg_terminate_backend({connection.scalar(PID)}, 5000)")
+        with pytest.raises(sa.exc.OperationalError):
+            connection.scalar(PID)
     assert in_thread(pid, database) != kept

@@ -220,6 +220,10 @@ def test_gzip(client, steps):
     assert "content-encoding" not in plain.headers
     assert plain.headers["vary"] == reply.headers["vary"]
     assert plain.json() == reply.json()
+    for accepted in ("gzip;q=0", "br, gzip; q=0.000", "*;q=0.5", ""):
+        assert "content-encoding" not in client.get("/v2/posts", headers={"Accept-Encoding": accepted}).headers
+    for accepted in ("br, gzip", "gzip;q=0.001", "identity;q=0.5, x-gzip;q=1.0"):
+        assert "content-encoding" in client.get("/v2/posts", headers={"Accept-Encoding": accepted}).headers
     for accepted in ("gzip", "identity"):
         short = client.get("/livez", headers={"Accept-Encoding": accepted})
         assert not {"content-encoding", "vary"} & set(short.headers)

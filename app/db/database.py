@@ -15,9 +15,9 @@ from typing import Any
 
 import psycopg2
 import sqlalchemy as sa
-from psycopg2.extensions import PYDATETIMETZ, new_type, register_type
+from psycopg2.extensions import PYDATETIMETZ, TRANSACTION_STATUS_IDLE, new_type, register_type
 from sqlalchemy import event
-from sqlalchemy.engine import URL, Connection, Engine, make_url
+from sqlalchemy.engine import URL, Connection, Engine, ExceptionContext, make_url
 from sqlalchemy.exc import DBAPIError, DisconnectionError, IntegrityError, OperationalError
 from sqlalchemy.pool import Pool
 
@@ -121,9 +121,15 @@ class Database:
         else:
             event.listen(self.engine, "checkout", _check_open)
             event.listen(self.engine, "checkin", _put_back)
+            event.listen(self.engine, "handle_error", self._give_up_when_lost)
             event.listen(self.engine, "connect", _read_times)
             event.listen(self.engine, "connect", lambda connection, _: self._open.add(connection))
             event.listen(self.engine, "close", lambda connection, _: self._open.discard(connection))
+
+    def _give_up_when_lost(self, context: ExceptionContext) -> None:
+        """When one connection is lost, so may be all that lie in the pool, and those that threads keep."""
+        if context.is_disconnect and context.connection is not None:
+            self.engine.dispose()
 
     def _note_file(self, _connection: Any, record: Any) -> None:
         record.info["file"] = self._file()
@@ -172,15 +178,15 @@ class Database:
     @contextmanager
     def _connected(self, *, autocommit: bool) -> Iterator[Connection]:
         """The connection that this thread keeps, or one of the pool's."""
+        pool = self.engine.pool
         connection, self._of_thread.kept = self._of_thread.kept, None
         if connection is not None and (
-            self._of_thread.pool is not self.engine.pool  # given up since, with all that was connected
+            self._of_thread.pool is not pool  # given up since, with all that was connected
             or _is_over(connection.connection.driver_connection)
         ):
             connection.invalidate()
             connection.close()
             connection = None
-        pool = self.engine.pool
         if connection is None:
             connection = self.engine.connect()
         try:
@@ -192,10 +198,11 @@ class Database:
         finally:
             if autocommit:
                 connection.rollback()  # what SQLAlchemy believes to have begun; PostgreSQL is told nothing
-            used_up = connection.in_transaction() or connection.invalidated or connection.closed
-            if self._of_thread.keeps and self._of_thread.kept is None and not used_up:
+            if self._of_thread.keeps and self._of_thread.kept is None and _is_idle(connection):
                 self._of_thread.kept, self._of_thread.pool = connection, pool
             else:
+                if pool is not self.engine.pool and not connection.closed:
+                    connection.invalidate()  # nobody takes anything out of the old one any more
                 connection.close()
 
     def autocommit(self) -> AbstractContextManager[Connection]:
@@ -342,6 +349,17 @@ def _check_open(connection: Any, record: Any, _proxy: object) -> None:
     """
     if record.info.get("used") and _is_over(connection):
         raise DisconnectionError
+
+
+def _is_idle(connection: Connection) -> bool:
+    """Whether nothing has been left of what was done: neither SQLAlchemy nor the driver knows of a transaction.
+
+    SQLAlchemy still does after a COMMIT that failed; and it does not hear of what a Query has begun.
+    """
+    if connection.closed or connection.invalidated or connection.get_transaction() is not None:
+        return False
+    driver_connection: Any = connection.connection.driver_connection
+    return not driver_connection.closed and driver_connection.info.transaction_status == TRANSACTION_STATUS_IDLE
 
 
 def _is_over(connection: Any) -> bool:
