@@ -2,7 +2,6 @@
 
 import math
 import os
-import select
 import socket
 import sqlite3
 import time
@@ -10,18 +9,17 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
-from threading import local
 from typing import Any
 
 import psycopg2
 import sqlalchemy as sa
-from psycopg2.extensions import PYDATETIMETZ, TRANSACTION_STATUS_IDLE, new_type, register_type
+from psycopg2.extensions import PYDATETIMETZ, new_type, register_type
 from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection, Engine, ExceptionContext, make_url
 from sqlalchemy.exc import DBAPIError, DisconnectionError, IntegrityError, OperationalError
-from sqlalchemy.pool import Pool
 
 from app.db.errors import OutcomeUnknown
+from app.db.kept import OfThread, is_idle, is_over
 
 MIGRATION_LOCK_MILLISECONDS = 400
 _IDLE_IN_TRANSACTION_SECONDS = 10
@@ -50,14 +48,6 @@ def masked(url: URL) -> str:
     """The URL for people to read, its passwords replaced by ***."""
     hidden = {name: "***" for name in url.query if "password" in name.lower()}
     return url.update_query_dict(hidden).render_as_string(hide_password=True)
-
-
-class _OfThread(local):
-    """What a Database knows of a thread: whether it keeps its connection, and the one, with its pool, that it does."""
-
-    keeps = False
-    kept: Connection | None = None
-    pool: Pool | None = None
 
 
 class Database:
@@ -107,7 +97,7 @@ class Database:
             hide_parameters=True,  # an error's text reaches the log, which must never hold a password
         )
         self._statement_timeout = statement_timeout
-        self._of_thread = _OfThread()
+        self._of_thread = OfThread()
         self._open: set[Any] = set()  # the driver's connections to PostgreSQL
         # Each statement of a read is its own transaction: two round trips to PostgreSQL fewer than BEGIN … ROLLBACK.
         if self.engine.dialect.name == "sqlite":
@@ -182,7 +172,7 @@ class Database:
         connection, self._of_thread.kept = self._of_thread.kept, None
         if connection is not None and (
             self._of_thread.pool is not pool  # given up since, with all that was connected
-            or _is_over(connection.connection.driver_connection)
+            or is_over(connection.connection.driver_connection)
         ):
             connection.invalidate()
             connection.close()
@@ -198,7 +188,7 @@ class Database:
         finally:
             if autocommit:
                 connection.rollback()  # what SQLAlchemy believes to have begun; PostgreSQL is told nothing
-            if self._of_thread.keeps and self._of_thread.kept is None and _is_idle(connection):
+            if self._of_thread.keeps and self._of_thread.kept is None and is_idle(connection):
                 self._of_thread.kept, self._of_thread.pool = connection, pool
             else:
                 if pool is not self.engine.pool and not connection.closed:
@@ -347,31 +337,8 @@ def _check_open(connection: Any, record: Any, _proxy: object) -> None:
 
     At a new one it is not looked: SQLAlchemy would give up with an error that is none of the database's.
     """
-    if record.info.get("used") and _is_over(connection):
+    if record.info.get("used") and is_over(connection):
         raise DisconnectionError
-
-
-def _is_idle(connection: Connection) -> bool:
-    """Whether nothing has been left of what was done: neither SQLAlchemy nor the driver knows of a transaction.
-
-    SQLAlchemy still does after a COMMIT that failed; and it does not hear of what a Query has begun.
-    """
-    if connection.closed or connection.invalidated or connection.get_transaction() is not None:
-        return False
-    driver_connection: Any = connection.connection.driver_connection
-    return not driver_connection.closed and driver_connection.info.transaction_status == TRANSACTION_STATUS_IDLE
-
-
-def _is_over(connection: Any) -> bool:
-    """Whether PostgreSQL has ended a connection while nothing was asked of it: then all there is to read is a farewell.
-
-    To look costs 1 µs, to ask (`pool_pre_ping`) would cost every request a round trip.
-    """
-    if connection.closed:
-        return True
-    poll = select.poll()
-    poll.register(connection, select.POLLIN)
-    return bool(poll.poll(0))
 
 
 def _create_privately(_dialect: object, _record: object, args: Sequence[Any], _options: object) -> None:
