@@ -100,15 +100,18 @@ def tandem(*arguments, **environment):
     return Result(code, out.getvalue(), err.getvalue())
 
 
+def own_process(*arguments, **environment):
+    """What `subprocess` is told to run `tandem …` in a process of its own."""
+    return {
+        "args": [sys.executable, "-m", "app.cli", *map(str, arguments)],
+        "env": {**os.environ, "PYTHONPATH": str(ROOT), "SECRET_KEY": SECRET, "BCRYPT_ROUNDS": "4", **environment},
+        "text": True,
+    }
+
+
 def tandem_process(*arguments, **environment):
     """As `tandem`, in a process of its own."""
-    done = subprocess.run(
-        [sys.executable, "-m", "app.cli", *map(str, arguments)],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "SECRET_KEY": SECRET, "BCRYPT_ROUNDS": "4", **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = subprocess.run(**own_process(*arguments, **environment), capture_output=True, check=False)
     return Result(done.returncode, done.stdout, done.stderr)
 
 
@@ -486,10 +489,11 @@ def test_ctrl_c_while_workers_start(scratch):
     """It reaches all processes of a terminal, and ends them as soon as they have started, without a traceback."""
     url = f"sqlite:///{scratch}/t.db"
     assert tandem("db", "upgrade", DATABASE_URL=url).code == 0
-    command = [sys.executable, "-m", "app.cli", "serve", "--port", str(free_port()), "--workers", "2"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "SECRET_KEY": SECRET, "DATABASE_URL": url}
     with subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, process_group=0
+        **own_process("serve", "--port", free_port(), "--workers", 2, DATABASE_URL=url),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        process_group=0,
     ) as server:
         assert server.stdout is not None
         assert server.stdout.readline().startswith("Tandem serves")

@@ -34,6 +34,14 @@ def pid_of_writer(database):
         return connection.scalar(PID)
 
 
+def nothing_is_left(database, in_thread):
+    """Neither a row nor a lock is, and the thread can go on writing."""
+    execute(database, "LOCK TABLE tags IN ACCESS EXCLUSIVE MODE NOWAIT")
+    assert in_thread(pid_of_writer, database)
+    with database.read() as connection:
+        assert connection.scalar(COUNT) == 0
+
+
 def test_a_thread_keeps_its_connection(keeping):
     """Reading and writing, it is given the same one again, which nobody else is given meanwhile."""
     database, in_thread = keeping
@@ -72,10 +80,7 @@ def test_nothing_is_left_open_by_what_fails(keeping, raised):
 
     with pytest.raises(raised):
         in_thread(fail)
-    execute(database, "LOCK TABLE tags IN ACCESS EXCLUSIVE MODE NOWAIT")
-    assert in_thread(pid_of_writer, database)
-    with database.read() as connection:
-        assert connection.scalar(COUNT) == 0
+    nothing_is_left(database, in_thread)
 
 
 def test_a_commit_that_fails_leaves_nothing_behind(keeping):
@@ -98,10 +103,7 @@ def test_a_transaction_that_only_the_driver_knows_is_no_trap(keeping):
             return Query(sa.insert(Tag).values(name="left").returning(Tag.id)).scalar(connection, {})
 
     assert in_thread(go_on_after_rolling_back)
-    execute(database, "LOCK TABLE tags IN ACCESS EXCLUSIVE MODE NOWAIT")
-    assert in_thread(pid_of_writer, database)
-    with database.read() as connection:
-        assert connection.scalar(COUNT) == 0
+    nothing_is_left(database, in_thread)
 
 
 def test_a_connection_that_postgresql_has_ended_is_not_used_again(keeping):
