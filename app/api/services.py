@@ -13,24 +13,64 @@ from fastapi import Depends, Request
 from fastapi.security.base import SecurityBase
 
 from app.adoption import clients
-from app.db import Connection, Database
-from app.domain import errors, sessions
+from app.db import Connection, Database, read_again
+from app.domain import errors, posts, sessions
 from app.domain.accounts import Accounts
+from app.domain.posts import PostView
 from app.domain.tokens import AccessTokens, Claims
-from app.threads import in_thread
+from app.threads import Loader, in_thread
 from app.versioning import ApiVersion
+
+
+class PostsById:
+    """Posts, found together for all who ask for one at the same time: this is what callers ask for most.
+
+    `detailed` as in `posts.found`.
+    """
+
+    def __init__(self, database: Database, *, detailed: bool) -> None:
+        self._database = database
+        self._detailed = detailed
+        self._loader = Loader(self._find)
+
+    async def load(self, post_id: int, claims: Claims | None) -> tuple[PostView, int | None]:
+        """The post as the caller sees it, and the id of their account; nobody has no claims, and no id.
+
+        DomainError as from `Caller.read` and `posts.get`.
+        """
+        return await self._loader.load((post_id, claims))
+
+    @read_again
+    def _find(self, asked: Sequence[tuple[int, Claims | None]]) -> list[tuple[PostView, int | None] | Exception]:
+        with self._database.read() as connection:
+            callers = {claims for _, claims in asked if claims is not None}
+            living = {None, *sessions.living(connection, callers)}
+            seen = {(post_id, _account(claims)) for post_id, claims in asked if claims in living}
+            found = posts.found(connection, seen, detailed=self._detailed)
+
+        def answer(post_id: int, claims: Claims | None) -> tuple[PostView, int | None] | Exception:
+            if claims not in living:
+                return errors.unauthenticated()
+            viewer = _account(claims)
+            post = found.get((post_id, viewer))
+            return errors.post_not_found() if post is None else (post, viewer)
+
+        return [answer(*each) for each in asked]
 
 
 @dataclass(frozen=True)
 class Services:
     """The parts of the running service.
 
+    `posts` has them as version 2 shows them, `plain_posts` without tags and the viewer's vote, as version 1 does.
     The first of `cursor_keys` signs what a version hands out to be brought back, the first of `reply_keys` seals
     replies that are kept for an Idempotency-Key, and each of them opens it; `versions` are those served, by name.
     """
 
     database: Database
     accounts: Accounts
+    posts: PostsById
+    plain_posts: PostsById
     tokens: AccessTokens
     refresh_lifetime: timedelta
     cursor_keys: Sequence[bytes]
@@ -109,6 +149,10 @@ class VisitorOf(SecurityBase):
         # Credentials that are there but no good are refused: whoever sent them must not take the reply for their own.
         claims = _claims_noted(request) if "authorization" in request.headers else None
         return Visitor(claims, services_of(request))
+
+
+def _account(claims: Claims | None) -> int | None:
+    return None if claims is None else claims.user_id
 
 
 def account_of_token(request: Request) -> str | None:

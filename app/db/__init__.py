@@ -5,7 +5,7 @@ from sqlalchemy.engine import Connection
 from app.db.database import Database, DatabaseUnavailable, masked
 from app.db.errors import Violation, is_lock_timeout, is_unavailable, violation
 from app.db.query import Query
-from app.db.retry import retried
+from app.db.retry import read_again, retried
 
 __all__ = [
     "Connection",
@@ -16,6 +16,7 @@ __all__ = [
     "is_lock_timeout",
     "is_unavailable",
     "masked",
+    "read_again",
     "retried",
     "violation",
 ]

@@ -1,10 +1,11 @@
 """Statements that requests run again and again: built once, and planned once a connection."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from functools import cached_property
 from itertools import count
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg2
 from sqlalchemy import Executable
@@ -26,6 +27,14 @@ _with_driver: Callable[..., Dialect] = PGDialect_psycopg2
 _DOLLARS, _DRIVER = _with_dollars(paramstyle="numeric_dollar"), _with_driver()  # as PREPARE has it; as rows come
 
 
+class _Prepared(NamedTuple):
+    """What PostgreSQL knows a statement by, the statement, and what runs it, as the driver takes it."""
+
+    name: str
+    statement: str
+    execution: str
+
+
 class Query:
     """A statement without values, which are bound by name when it runs.
 
@@ -38,19 +47,32 @@ class Query:
 
     def __init__(self, statement: Executable) -> None:
         self.statement = statement
-        self._name = f"tandem_{next(_numbers)}"
+        self._number = next(_numbers)
 
     def rows(self, connection: Connection, values: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
         """Run it; gives all rows. Raises SQLAlchemy's DBAPIError, as `Connection.execute` does."""
         if connection.dialect.name != "postgresql":
             result = connection.execute(self.statement, values)
             return result.all() if result.returns_rows else ()
-        asked = connection.connection
-        try:
-            with closing(asked.cursor()) as cursor:
-                return self._executed(connection, cursor, values)
-        except psycopg2.Error as error:
-            raise _translated(error, connection, asked) from error
+        names, constants = self._values
+        given = {**constants, **values}
+        return _ask(connection, self._alone, [given[name] for name in names])
+
+    def first_of_each(
+        self, connection: Connection, asked: Sequence[Mapping[str, Any]]
+    ) -> Sequence[Sequence[Any] | None]:
+        """Run it with each of these values; gives a row for each, None without one. It must not find several.
+
+        PostgreSQL is asked once for all of them.
+        """
+        if len(asked) < 2 or connection.dialect.name != "postgresql":
+            return [self.first(connection, values) for values in asked]
+        names, constants = self._values
+        given = [{**constants, **values} for values in asked]
+        found: list[Sequence[Any] | None] = [None] * len(asked)
+        for number, *row in _ask(connection, self._for_each, [[values[name] for values in given] for name in names]):
+            found[number - 1] = row
+        return found
 
     def first(self, connection: Connection, values: Mapping[str, Any]) -> Sequence[Any] | None:
         """Run it; gives the first row, None without one."""
@@ -61,34 +83,6 @@ class Query:
         """Run it; gives the first column of the first row, None without one."""
         row = self.first(connection, values)
         return None if row is None else row[0]
-
-    def _executed(self, connection: Connection, cursor: Any, values: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
-        prepared: dict[str, None] = connection.info.setdefault("prepared", {})  # what was used longest ago first
-        text, names, constants = self._execution
-        given = {**constants, **values}
-        arguments = [given[name] for name in names]
-        try:
-            self._prepare(prepared, cursor)
-            cursor.execute(text, arguments)
-        except psycopg2.Error as error:
-            if error.pgcode not in _STALE or not cursor.connection.autocommit:
-                raise  # in a transaction, which is lost: `retried` runs it again, on another connection
-            cursor.execute("DEALLOCATE ALL")
-            prepared.clear()
-            self._prepare(prepared, cursor)
-            cursor.execute(text, arguments)
-        return cursor.fetchall() if cursor.description else ()
-
-    def _prepare(self, prepared: dict[str, None], cursor: Any) -> None:
-        if self._name in prepared:
-            prepared[self._name] = prepared.pop(self._name)
-            return
-        if len(prepared) >= MOST_PREPARED:
-            oldest = next(iter(prepared))
-            cursor.execute(f"DEALLOCATE {oldest}")
-            del prepared[oldest]
-        cursor.execute(f"PREPARE {self._name} AS {self._compiled}")
-        prepared[self._name] = None  # and it stays so when the transaction is rolled back
 
     @cached_property
     def _compiled(self) -> SQLCompiler:
@@ -101,12 +95,70 @@ class Query:
         return compiled
 
     @cached_property
-    def _execution(self) -> tuple[str, Sequence[str], Mapping[str, Any]]:
-        """What runs it, the names of its values in their order, and those values that the statement itself has."""
-        names = self._compiled.positiontup or []
-        given = f" ({', '.join(['%s'] * len(names))})" if names else ""
+    def _values(self) -> tuple[Sequence[str], Mapping[str, Any]]:
+        """The names of its values in their order, and those values that the statement itself has."""
         constants = {name: bind.value for name, bind in self._compiled.binds.items() if not bind.required}
-        return f"EXECUTE {self._name}{given}", names, constants
+        return self._compiled.positiontup or [], constants
+
+    @cached_property
+    def _alone(self) -> _Prepared:
+        names, _ = self._values
+        name = f"tandem_{self._number}"
+        given = f" ({', '.join(['%s'] * len(names))})" if names else ""
+        return _Prepared(name, str(self._compiled), f"EXECUTE {name}{given}")
+
+    @cached_property
+    def _for_each(self) -> _Prepared:
+        """The statement, run for each row of a table that is made of its values: an array of each."""
+        names, _ = self._values
+        name = f"tandem_{self._number}_each"
+        arrays = [f"{self._compiled.binds[each].type.compile(dialect=_DOLLARS)}[]" for each in names]
+        table = ", ".join(f"(SELECT ${number}::{array})" for number, array in enumerate(arrays, 1))
+        columns = ", ".join(f"value_{number}" for number in range(1, len(names) + 1))
+        of_row = re.sub(r"\$(\d+)", r"asked.value_\1", str(self._compiled))
+        statement = (
+            f"SELECT asked.number, found.* FROM unnest({table}) WITH ORDINALITY AS asked ({columns}, number)"  # noqa: S608
+            f" CROSS JOIN LATERAL ({of_row}) AS found"
+        )
+        return _Prepared(name, statement, f"EXECUTE {name} ({', '.join(f'%s::{array}' for array in arrays)})")
+
+
+def _ask(connection: Connection, prepared: _Prepared, arguments: Sequence[Any]) -> Sequence[Sequence[Any]]:
+    asked = connection.connection
+    try:
+        with closing(asked.cursor()) as cursor:
+            return _executed(connection, cursor, prepared, arguments)
+    except psycopg2.Error as error:
+        raise _translated(error, connection, asked) from error
+
+
+def _executed(
+    connection: Connection, cursor: Any, prepared: _Prepared, arguments: Sequence[Any]
+) -> Sequence[Sequence[Any]]:
+    known: dict[str, None] = connection.info.setdefault("prepared", {})  # what was used longest ago first
+    try:
+        _prepare(prepared, known, cursor)
+        cursor.execute(prepared.execution, arguments)
+    except psycopg2.Error as error:
+        if error.pgcode not in _STALE or not cursor.connection.autocommit:
+            raise  # in a transaction, which is lost: `retried` runs it again, on another connection
+        cursor.execute("DEALLOCATE ALL")
+        known.clear()
+        _prepare(prepared, known, cursor)
+        cursor.execute(prepared.execution, arguments)
+    return cursor.fetchall() if cursor.description else ()
+
+
+def _prepare(prepared: _Prepared, known: dict[str, None], cursor: Any) -> None:
+    if prepared.name in known:
+        known[prepared.name] = known.pop(prepared.name)
+        return
+    if len(known) >= MOST_PREPARED:
+        oldest = next(iter(known))
+        cursor.execute(f"DEALLOCATE {oldest}")
+        del known[oldest]
+    cursor.execute(f"PREPARE {prepared.name} AS {prepared.statement}")
+    known[prepared.name] = None  # and it stays so when the transaction is rolled back
 
 
 def _translated(error: psycopg2.Error, connection: Connection, asked: Any) -> BaseException:

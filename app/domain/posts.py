@@ -1,6 +1,6 @@
 """Posts: who sees which, in what order, and who may change them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -149,15 +149,28 @@ ORDERS: dict[str, Order[PostView]] = {
 }
 
 
-def get(connection: Connection, post_id: int, viewer: int | None, *, detailed: bool = True) -> PostView:
-    """The post as `viewer` (a user id, None for nobody) sees it; not `detailed`, it has no tags and no vote of theirs.
+def get(connection: Connection, post_id: int, viewer: int | None) -> PostView:
+    """The post as `viewer` (a user id, None for nobody) sees it.
 
     DomainError NOT_FOUND `post-not-found` when there is none, and likewise for another's draft.
     """
-    row = _BY_ID[detailed].first(connection, {"post_id": post_id, "viewer": viewer})
+    row = _BY_ID[True].first(connection, {"post_id": post_id, "viewer": viewer})
     if row is None:
         raise errors.post_not_found()
     return PostView._make(row)
+
+
+def found(
+    connection: Connection, wanted: Collection[tuple[int, int | None]], *, detailed: bool = True
+) -> dict[tuple[int, int | None], PostView]:
+    """As `get`, for many at once: ids of posts, each with its viewer; gives the post for those that have one.
+
+    Not `detailed`, posts have no tags and no vote of the viewer.
+    """
+    asked = [*wanted]
+    values = [{"post_id": post_id, "viewer": viewer} for post_id, viewer in asked]
+    rows = _BY_ID[detailed].first_of_each(connection, values)
+    return {each: PostView._make(row) for each, row in zip(asked, rows, strict=True) if row is not None}
 
 
 def listed(
@@ -165,7 +178,7 @@ def listed(
 ) -> Listing[PostView]:
     """The posts that `viewer` may see and the filter lets through: published ones, and the viewer's own drafts.
 
-    `detailed` as in `get`.
+    `detailed` as in `found`.
     """
     values: dict[str, Any] = {"viewer": viewer}
     if wanted.text:

@@ -2,8 +2,9 @@
 
 import hashlib
 import secrets
+from collections.abc import Collection
 from datetime import timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam, delete, insert, or_, select, update
 from sqlalchemy.engine import Connection
@@ -53,11 +54,21 @@ def authenticate(connection: Connection, claims: Claims) -> int:
 
     DomainError UNAUTHENTICATED after a logout, a password change elsewhere, or the account's deletion.
     """
-    values = {"session_id": claims.session_id, "user_id": claims.user_id, "token_id": claims.token_id}
-    user_id = _LIVING.scalar(connection, values)
-    if user_id is None:
+    row = _LIVING.first(connection, _named(claims))
+    if row is None:
         raise errors.unauthenticated()
-    return int(user_id)
+    return int(row[0])
+
+
+def living(connection: Connection, claims: Collection[Claims]) -> set[Claims]:
+    """Those of the claims that `authenticate` takes."""
+    asked = [*claims]
+    rows = _LIVING.first_of_each(connection, [_named(each) for each in asked])
+    return {each for each, row in zip(asked, rows, strict=True) if row is not None}
+
+
+def _named(claims: Claims) -> dict[str, Any]:
+    return {"session_id": claims.session_id, "user_id": claims.user_id, "token_id": claims.token_id}
 
 
 def begin(

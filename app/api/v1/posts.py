@@ -105,10 +105,9 @@ def create_post(body: PostWrite, caller: Caller) -> Reply[Post]:
 
 
 @router.get("/{post_id}", response_model=PostWithVotes, responses=refusals(401, 404))
-def get_post(post_id: IdInUrl, caller: Caller) -> Reply[PostWithVotes]:
+async def get_post(post_id: IdInUrl, caller: Caller) -> Reply[PostWithVotes]:
     """Read a post and its up-votes."""
-    with caller.read() as (connection, viewer):
-        post = posts.get(connection, post_id, viewer, detailed=False)
+    post, _ = await caller.core.plain_posts.load(post_id, caller.claims)
     return Reply(with_votes(post), headers=tag_of_post(post))
 
 

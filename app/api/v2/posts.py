@@ -195,10 +195,9 @@ def create_post(body: PostWrite, caller: Caller, once: OnceOnly) -> Reply[Post]:
     | IF_NONE_MATCH
     | links(200, author=link("get_user", "Who wrote it.", user_id="$response.body#/author/id")),
 )
-def get_post(post_id: IdInUrl, visitor: Visitor) -> Reply[Post]:
+async def get_post(post_id: IdInUrl, visitor: Visitor) -> Reply[Post]:
     """Read a post."""
-    with visitor.read() as (connection, viewer):
-        post = posts.get(connection, post_id, viewer)
+    post, viewer = await visitor.core.posts.load(post_id, visitor.claims)
     whose = FOR_NOBODY if viewer is None else FOR_THE_CALLER
     return Reply(post_of(post, viewer), headers=_tag(post, viewer) | whose)
 
