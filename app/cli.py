@@ -22,6 +22,7 @@ from app.api import VERSIONS
 from app.cli_support import Failure, echo_table, opened
 from app.db import DatabaseUnavailable, schema
 from app.domain.errors import DomainError
+from app.logs import configure_logging
 from app.main import create_app, served_versions
 from app.serving import BoundedHttp, Bounds
 from app.settings import Settings, SettingsError, describe_settings, load_settings
@@ -136,6 +137,8 @@ def serve(
     if revision != schema.newest():  # served all the same: a release may be on its way, and /readyz tells
         _tell("the database is not at the newest migration; run: tandem db upgrade")
     _greet(settings)
+    if settings.workers > 1:
+        configure_logging(json=settings.logs_json, level=settings.log_level)  # the supervisor tells of who has died
     with _metrics_folder(settings):
         supervisor.run(
             "app.main:create_worker",
@@ -199,7 +202,9 @@ def openapi(
 @app.command()
 def settings() -> None:
     """Show every setting in force and where it came from; secrets are masked."""
-    echo_table([("setting", "value", "from"), *describe_settings(load_settings())])
+    loaded = load_settings()
+    served_versions(loaded)  # what `serve` would refuse is no setting in force
+    echo_table([("setting", "value", "from"), *describe_settings(loaded)])
 
 
 if __name__ == "__main__":

@@ -2,13 +2,18 @@
 
 import json
 import math
+import os
+import signal
 import sys
+import time
 from pathlib import Path
 
 import pytest
 import structlog
 
 from app.logs import configure_logging
+from tests.server import LiveServer
+from tests.test_migrations import new_database
 
 
 @pytest.mark.parametrize("as_json", [False, True])
@@ -34,3 +39,14 @@ def test_whatever_an_event_holds_is_a_line_of_json(capsys):
     assert told[0]["text"] == holds["text"]
     assert told[1]["half"] == holds["half"]
     assert "/tmp/x" in told[2]["path"]
+
+
+def test_a_worker_that_dies_is_told(tmp_path):
+    """Whoever reads the log learns that one of several workers was killed, and which."""
+    with new_database("sqlite://", tmp_path) as url, LiveServer(url, tmp_path, WORKERS="2") as server:
+        killed = min(server.workers())
+        os.kill(killed, signal.SIGKILL)
+        deadline = time.monotonic() + 30
+        while f"Child process [{killed}] died" not in (told := [line["event"] for line in server.events()]):
+            assert time.monotonic() < deadline, told
+            time.sleep(0.1)

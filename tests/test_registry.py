@@ -227,5 +227,6 @@ def test_other_dates_than_declared():
 )
 def test_wrong_dates_are_one_line(scratch, dates, message):
     """A deployment with dates that contradict each other does not start, and is told why."""
-    failed = tandem("serve", "--workers", 2, LIFECYCLE=dates, DATABASE_URL=f"sqlite:///{scratch}/tandem.db")
-    assert one_line(failed) == message
+    for command in (("serve", "--workers", 2), ("settings",)):
+        failed = tandem(*command, LIFECYCLE=dates, DATABASE_URL=f"sqlite:///{scratch}/tandem.db")
+        assert one_line(failed) == message
