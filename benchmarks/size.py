@@ -40,10 +40,12 @@ def main() -> None:
         database = stack.enter_context(postgresql())
         fill_by_sql(database, POSTS)
         starts = []
-        for number in range(STARTS):
-            console.print(f"start {number + 1} of {STARTS}")
+        # As it is installed: compiled, whatever the environment of this program says; the first start does it.
+        compiled = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(folder / "bytecode")}
+        for number in range(STARTS + 1):
+            console.print(f"start {number} of {STARTS}")
             began = time.perf_counter()
-            with Server(CONTENDERS_BY_NAME["tandem"], database.url, folder) as server:
+            with Server(CONTENDERS_BY_NAME["tandem"], database.url, folder, **compiled) as server:
                 if server.get("/v2/posts?limit=1") != 200:
                     raise RuntimeError(server.log.read_text())
                 starts.append((time.perf_counter() - began) * 1000)
@@ -62,7 +64,7 @@ def main() -> None:
         packages, megabytes = _dependencies()
         result = {
             "machine": machine.description(),
-            "first_reply_ms": round(statistics.median(starts)),
+            "first_reply_ms": round(statistics.median(starts[1:])),
             "starts": STARTS,
             "memory_mb": memory,
             "dependencies": packages,
