@@ -233,7 +233,8 @@ def _hot_votes(database: BenchDatabase, server: Server, tokens: list[str], folde
 def _workers(one: Server, database: BenchDatabase, folder: Path, size: int) -> dict[str, float]:
     """Two workers beside one: processor time a request, and requests a second.
 
-    They have a core each where there is one beside those of the load and the database; else they share the one's.
+    They have a core each where there is one beside those of the load and the database; else they share the one's. Each
+    worker has as many connections: what comes at the same time is read together, so a worker with more has less to do.
     """
     console.print("two workers")
     cores = machine.cores()
@@ -246,9 +247,9 @@ def _workers(one: Server, database: BenchDatabase, folder: Path, size: int) -> d
     with Server(CONTENDERS_BY_NAME["tandem"], database.url, folder, WORKERS="2") as two:
         machine.pin(two.process, where)
         for number in range(WORKER_ROUNDS + 1):
-            for name, server in (("one", one), ("two", two)):
+            for workers, (name, server) in enumerate((("one", one), ("two", two)), 1):
                 before = server.cpu_seconds()
-                closed = closed_loop(server.port, requests, 200, WORKER_SECONDS, connections=32)
+                closed = closed_loop(server.port, requests, 200, WORKER_SECONDS, connections=16 * workers)
                 seconds = server.cpu_seconds() - before
                 if number:
                     found[name].append(
