@@ -81,58 +81,78 @@ class _Wanted(NamedTuple, Generic[K, T]):
 class Loader(Generic[K, T]):
     """A data loader: what requests look for at the same time is found for all of them by one call in a thread.
 
-    While a call is under way, who comes waits, and goes with the next; who is alone does not wait. `find` is given
-    keys, 64 at most, and gives for each what was found or the exception to raise; one that it raises itself is raised
-    for all of them. It must be quick whatever the keys: everybody waits for it.
+    While a call is under way, who comes waits, and goes with the next; that begins when the call ends, and after 10 ms
+    all the same, so that one that hangs, or that waits for a thread, holds nobody up. `find` is given keys, 1 to 64,
+    and gives for each what was found or the exception to raise; one that it raises itself is raised for all of them.
     """
 
     _MOST = 64
+    _PATIENCE = 0.01  # seconds
 
     def __init__(self, find: Callable[[Sequence[K]], Sequence[T | Exception]]) -> None:
         self._find = find
-        # Who waits in an event loop; there is an entry while a call is under way.
         self._waiting: WeakKeyDictionary[asyncio.AbstractEventLoop, list[_Wanted[K, T]]] = WeakKeyDictionary()
-        self._tasks: set[asyncio.Task[None]] = set()  # an event loop alone would lose sight of them
+        # The call that they wait behind.
+        self._last: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Task[None]] = WeakKeyDictionary()
+        self._calls: set[asyncio.Task[None]] = set()  # an event loop alone would lose sight of them
 
     async def load(self, key: K) -> T:
         """What is found for the key. To be called in an event loop."""
         loop = asyncio.get_running_loop()
         found: asyncio.Future[T] = loop.create_future()
-        waiting = self._waiting.get(loop)
-        if waiting is None:
-            waiting = self._waiting[loop] = []
-            task = loop.create_task(self._find_all(loop), context=Context())  # of no request: it is for many
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-        waiting.append(_Wanted(key, found, turn_of_request.get()))
+        self._waiting.setdefault(loop, []).append(_Wanted(key, found, turn_of_request.get()))
+        if loop not in self._last:
+            self._call_next(loop)
         return await found
 
-    async def _find_all(self, loop: asyncio.AbstractEventLoop) -> None:
-        try:
-            while self._waiting[loop]:
-                await asyncio.sleep(0)  # who comes in the same turn of the event loop need not wait for the next call
-                waiting = self._waiting[loop]
-                self._waiting[loop] = waiting[self._MOST :]
-                await self._find_together([wanted for wanted in waiting[: self._MOST] if not wanted.found.done()])
-        finally:
-            del self._waiting[loop]
+    def _call_next(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Begin the next call, if anybody waits for it."""
+        self._waiting[loop] = [wanted for wanted in self._waiting[loop] if not wanted.found.done()]  # not given up
+        if not self._waiting[loop]:
+            self._last.pop(loop, None)
+            return
+        call = loop.create_task(self._call(loop), context=Context())  # of no request: it is for many
+        self._last[loop] = call
+        self._calls.add(call)
+        patience = loop.call_later(self._PATIENCE, self._go_on, loop, call)
 
-    async def _find_together(self, all_wanted: Sequence[_Wanted[K, T]]) -> None:
+        def end(call: asyncio.Task[None]) -> None:
+            patience.cancel()
+            self._calls.discard(call)
+            self._go_on(loop, call)
+
+        call.add_done_callback(end)
+
+    def _go_on(self, loop: asyncio.AbstractEventLoop, call: asyncio.Task[None]) -> None:
+        """Nobody need wait behind this call any more."""
+        if self._last.get(loop) is call:
+            self._call_next(loop)
+
+    async def _call(self, loop: asyncio.AbstractEventLoop) -> None:
+        await asyncio.sleep(0)  # who comes in the same turn of the event loop need not wait for the next call
+        waiting = self._waiting[loop]
+        taken, self._waiting[loop] = waiting[: self._MOST], waiting[self._MOST :]
+        begun: list[_Wanted[K, T]] = []
+
         def find() -> Sequence[T | Exception]:
-            for wanted in all_wanted:
+            begun.extend(wanted for wanted in taken if not wanted.found.done())  # the others did not wait for a thread
+            for wanted in begun:
                 wanted.turn.working = True
-            return self._find([wanted.key for wanted in all_wanted])
+            return self._find([wanted.key for wanted in begun]) if begun else []
 
-        answers: Sequence[T | Exception]
         try:
-            answers = await in_thread(find)
+            for wanted, answer in zip(begun, await in_thread(find), strict=True):
+                _answer(wanted, answer)
         except Exception as error:  # noqa: BLE001 - who waits hears of it
-            answers = [error] * len(all_wanted)
-        for wanted, answer in zip(all_wanted, answers, strict=True):
-            wanted.turn.working = False
-            if wanted.found.done():
-                continue  # its request was given up meanwhile
-            if isinstance(answer, Exception):
-                wanted.found.set_exception(answer)
-            else:
-                wanted.found.set_result(answer)
+            for wanted in taken:
+                _answer(wanted, error)
+
+
+def _answer(wanted: _Wanted[K, T], answer: T | Exception) -> None:
+    wanted.turn.working = False
+    if wanted.found.done():
+        return  # its request was given up, or it has its answer
+    if isinstance(answer, Exception):
+        wanted.found.set_exception(answer)
+    else:
+        wanted.found.set_result(answer)

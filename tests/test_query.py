@@ -9,7 +9,8 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from app.db import Query
 from app.db.query import MOST_PREPARED
-from app.domain import users
+from app.domain import posts, users
+from app.domain.models import User
 
 GIVEN = sa.cast(sa.bindparam("given"), sa.Integer)
 
@@ -25,6 +26,36 @@ def test_one_connection_keeps_so_many_plans_and_no_more(database):
         if connection.dialect.name == "postgresql":
             kept = connection.scalar(sa.text("SELECT count(*) FROM pg_prepared_statements"))
             assert kept == MOST_PREPARED
+
+
+def test_many_are_asked_for_as_each_would_be(database, steps):
+    """Each gets its own row, or none, whatever the order; text is compared as it is, however long, and None as NULL."""
+    ids = [steps.person(email).id for email in ("ada@example.com", "o'bob@example.com")]
+    table = User.__table__
+    named = sa.select(table.c.email, sa.bindparam("mark", type_=sa.String)).where(
+        table.c.id == sa.bindparam("user"), sa.func.length(table.c.email) < 100
+    )
+    query = Query(named)
+    asked = [
+        {"user": user, "mark": mark}
+        for mark in ("it's", "{1,2}", "x" * 500, None)
+        for user in (*reversed(ids), 99, None)
+    ]
+    with database.read() as connection:
+        alone = [query.first(connection, values) for values in asked]
+        assert alone[0] == ("o'bob@example.com", "it's")
+        assert [row and tuple(row) for row in query.first_of_each(connection, asked)] == alone
+        assert query.first_of_each(connection, []) == []
+
+
+def test_asking_for_many_is_planned_once(database):
+    """Whatever the values and their number, PostgreSQL keeps one plan, though another would seem cheaper for a few."""
+    with database.read() as connection:
+        for number in range(2, 12):
+            posts.found(connection, {(post, None) for post in range(number)})
+        if connection.dialect.name == "postgresql":
+            plans = "SELECT generic_plans FROM pg_prepared_statements WHERE name LIKE '%each'"
+            assert connection.scalar(sa.text(plans)) > 0
 
 
 def test_what_was_planned_outlives_a_transaction_that_is_rolled_back(database):

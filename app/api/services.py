@@ -13,7 +13,7 @@ from fastapi import Depends, Request
 from fastapi.security.base import SecurityBase
 
 from app.adoption import clients
-from app.db import Connection, Database, read_again
+from app.db import Connection, Database, each_alone_after_failure
 from app.domain import errors, posts, sessions
 from app.domain.accounts import Accounts
 from app.domain.posts import PostView
@@ -31,17 +31,21 @@ class PostsById:
     def __init__(self, database: Database, *, detailed: bool) -> None:
         self._database = database
         self._detailed = detailed
-        self._loader = Loader(self._find)
+        # Who needs no session does not wait for who does.
+        self._for_nobody, self._for_callers = Loader(self._find), Loader(self._find)
 
     async def load(self, post_id: int, claims: Claims | None) -> tuple[PostView, int | None]:
         """The post as the caller sees it, and the id of their account; nobody has no claims, and no id.
 
         DomainError as from `Caller.read` and `posts.get`.
         """
-        return await self._loader.load((post_id, claims))
+        loader = self._for_nobody if claims is None else self._for_callers
+        return await loader.load((post_id, claims))
 
-    @read_again
-    def _find(self, asked: Sequence[tuple[int, Claims | None]]) -> list[tuple[PostView, int | None] | Exception]:
+    def _find(self, asked: Sequence[tuple[int, Claims | None]]) -> Sequence[tuple[PostView, int | None] | Exception]:
+        return each_alone_after_failure(self._read, asked)
+
+    def _read(self, asked: Sequence[tuple[int, Claims | None]]) -> list[tuple[PostView, int | None] | Exception]:
         with self._database.read() as connection:
             callers = {claims for _, claims in asked if claims is not None}
             living = {None, *sessions.living(connection, callers)}

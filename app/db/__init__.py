@@ -5,7 +5,7 @@ from sqlalchemy.engine import Connection
 from app.db.database import Database, DatabaseUnavailable, masked
 from app.db.errors import Violation, is_lock_timeout, is_unavailable, violation
 from app.db.query import Query
-from app.db.retry import read_again, retried
+from app.db.retry import each_alone_after_failure, retried
 
 __all__ = [
     "Connection",
@@ -13,10 +13,10 @@ __all__ = [
     "DatabaseUnavailable",
     "Query",
     "Violation",
+    "each_alone_after_failure",
     "is_lock_timeout",
     "is_unavailable",
     "masked",
-    "read_again",
     "retried",
     "violation",
 ]

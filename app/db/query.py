@@ -21,6 +21,8 @@ MOST_PREPARED = 64  # by one connection; filters can be combined in more ways th
 # what was thought: "does not exist", after somebody's DEALLOCATE ALL, and "already exists".
 _STALE = ("0A000", "26000", "42P05")
 
+_ARRAYS = {int: "bigint[]", str: "text[]"}  # of values for many; with its length, a type would cut them
+
 _numbers = count()
 _with_dollars: Callable[..., Dialect] = PGDialect  # their own signatures have no types
 _with_driver: Callable[..., Dialect] = PGDialect_psycopg2
@@ -112,7 +114,8 @@ class Query:
         """The statement, run for each row of a table that is made of its values: an array of each."""
         names, _ = self._values
         name = f"tandem_{self._number}_each"
-        arrays = [f"{self._compiled.binds[each].type.compile(dialect=_DOLLARS)}[]" for each in names]
+        arrays = [_ARRAYS[self._compiled.binds[each].type.python_type] for each in names]
+        # Through a SELECT, or PostgreSQL would plan anew for every number of values: it looks into arrays.
         table = ", ".join(f"(SELECT ${number}::{array})" for number, array in enumerate(arrays, 1))
         columns = ", ".join(f"value_{number}" for number in range(1, len(names) + 1))
         of_row = re.sub(r"\$(\d+)", r"asked.value_\1", str(self._compiled))

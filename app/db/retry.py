@@ -1,16 +1,16 @@
 """Running a transaction again that met another one, or whose connection broke."""
 
-from collections.abc import Callable
-from functools import wraps
-from typing import ParamSpec, TypeVar
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import structlog
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from tenacity import RetryCallState, retry, retry_if_exception, stop_after_attempt, stop_before_delay
 from tenacity import wait_random_exponential as random_exponential
 
-from app.db.errors import is_transient
+from app.db.errors import is_transient, is_unavailable
 
-P = ParamSpec("P")
+K = TypeVar("K")
 T = TypeVar("T")
 
 _ATTEMPTS = 10
@@ -40,19 +40,28 @@ retried = retry(
 )
 
 
-def read_again(function: Callable[P, T]) -> Callable[P, T]:
-    """Decorates what only reads, for many requests: after a transient error it is run once more, and at once.
+def each_alone_after_failure(find: Callable[[Sequence[K]], Sequence[T]], keys: Sequence[K]) -> Sequence[T | Exception]:
+    """What is found for the keys; when looking for all of them fails, for each alone, or the error that it fails with.
 
-    `retried` would take as long as a read by id does.
+    So neither one row that cannot be read nor a connection that broke is everybody's trouble. A database that is away
+    is, and is not waited for once more.
     """
-
-    @wraps(function)
-    def reading(*args: P.args, **kwargs: P.kwargs) -> T:
+    try:
+        return find(keys)
+    except Exception as error:
+        lost = isinstance(error, DBAPIError) and error.connection_invalidated
+        if not lost and (len(keys) == 1 or _is_away(error)):
+            raise
+    found: list[T | Exception] = []
+    for key in keys:
         try:
-            return function(*args, **kwargs)
+            found += find([key])
         except Exception as error:
-            if not is_transient(error):
+            if _is_away(error):
                 raise
-            return function(*args, **kwargs)
+            found.append(error)
+    return found
 
-    return reading
+
+def _is_away(error: Exception) -> bool:
+    return isinstance(error, SQLAlchemyError) and is_unavailable(error)
