@@ -6,10 +6,13 @@ from contextlib import contextmanager
 from multiprocessing.resource_tracker import ensure_running
 from typing import Any
 
+import structlog
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 LOOK_SECONDS = 0.1
+
+log = structlog.get_logger("tandem")
 
 
 class Supervisor(Multiprocess):
@@ -29,6 +32,8 @@ class Supervisor(Multiprocess):
                 # The worker's end of the pipe it is asked through. While it is open here too, a worker that dies as it
                 # is asked is waited for until the health check times out.
                 process.child_conn.close()
+                if process.exitcode is not None:
+                    log.warning("worker died", pid=process.pid, exit_code=process.exitcode)
             with _interrupted_later():
                 self.handle_signals()
                 self.keep_subprocess_alive()

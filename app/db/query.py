@@ -119,10 +119,8 @@ class Query:
         table = ", ".join(f"(SELECT ${number}::{array})" for number, array in enumerate(arrays, 1))
         columns = ", ".join(f"value_{number}" for number in range(1, len(names) + 1))
         of_row = re.sub(r"\$(\d+)", r"asked.value_\1", str(self._compiled))
-        statement = (
-            f"SELECT asked.number, found.* FROM unnest({table}) WITH ORDINALITY AS asked ({columns}, number)"  # noqa: S608
-            f" CROSS JOIN LATERAL ({of_row}) AS found"
-        )
+        asked = f"unnest({table}) WITH ORDINALITY AS asked ({columns}, number)"
+        statement = f"SELECT asked.number, found.* FROM {asked} CROSS JOIN LATERAL ({of_row}) AS found"  # noqa: S608  # nosec B608
         return _Prepared(name, statement, f"EXECUTE {name} ({', '.join(f'%s::{array}' for array in arrays)})")
 
 
