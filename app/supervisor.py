@@ -16,11 +16,11 @@ log = structlog.get_logger("tandem")
 
 
 class Supervisor(Multiprocess):
-    """Uvicorn's, but for three things. It looks for dead workers more often, so that one is back within 2 s. It stops
-    listening before its workers do: who connects while they end would be accepted by the kernel, kept waiting, and
-    reset; refused at once, they go to another node. And Ctrl-C, which a terminal sends to all processes, is held back
-    from a worker until it can stop in order (see `app.main.create_worker`): one that still imports would die of it,
-    amid a traceback.
+    """Uvicorn's, but for three things. It looks for dead workers more often, so that one is back within 2 s, and warns
+    of them. It stops listening before its workers do: who connects while they end would be accepted by the kernel, kept
+    waiting, and reset; refused at once, they go to another node. And Ctrl-C, which a terminal sends to all processes,
+    is held back from a worker until it can stop in order (see `app.main.create_worker`): one that still imports would
+    die of it, amid a traceback.
     """
 
     def run(self) -> None:

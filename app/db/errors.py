@@ -59,7 +59,7 @@ def violation(error: SQLAlchemyError) -> Violation | None:
     return None
 
 
-def is_unavailable(error: SQLAlchemyError) -> bool:
+def is_unavailable(error: BaseException) -> bool:
     """Whether the database, rather than the statement, is at fault: away, full, locked, or out of time."""
     if isinstance(error, PoolTimeout | OutcomeUnknown):
         return True

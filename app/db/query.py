@@ -49,7 +49,7 @@ class Query:
 
     def __init__(self, statement: Executable) -> None:
         self.statement = statement
-        self._number = next(_numbers)
+        self._name = f"tandem_{next(_numbers)}"
 
     def rows(self, connection: Connection, values: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
         """Run it; gives all rows. Raises SQLAlchemy's DBAPIError, as `Connection.execute` does."""
@@ -105,15 +105,14 @@ class Query:
     @cached_property
     def _alone(self) -> _Prepared:
         names, _ = self._values
-        name = f"tandem_{self._number}"
         given = f" ({', '.join(['%s'] * len(names))})" if names else ""
-        return _Prepared(name, str(self._compiled), f"EXECUTE {name}{given}")
+        return _Prepared(self._name, str(self._compiled), f"EXECUTE {self._name}{given}")
 
     @cached_property
     def _for_each(self) -> _Prepared:
         """The statement, run for each row of a table that is made of its values: an array of each."""
         names, _ = self._values
-        name = f"tandem_{self._number}_each"
+        name = f"{self._name}_each"
         arrays = [_ARRAYS[self._compiled.binds[each].type.python_type] for each in names]
         # Through a SELECT, or PostgreSQL would plan anew for every number of values: it looks into arrays.
         table = ", ".join(f"(SELECT ${number}::{array})" for number, array in enumerate(arrays, 1))

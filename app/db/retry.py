@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import structlog
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError
 from tenacity import RetryCallState, retry, retry_if_exception, stop_after_attempt, stop_before_delay
 from tenacity import wait_random_exponential as random_exponential
 
@@ -50,18 +50,14 @@ def each_alone_after_failure(find: Callable[[Sequence[K]], Sequence[T]], keys: S
         return find(keys)
     except Exception as error:
         lost = isinstance(error, DBAPIError) and error.connection_invalidated
-        if not lost and (len(keys) == 1 or _is_away(error)):
+        if not lost and (len(keys) == 1 or is_unavailable(error)):
             raise
     found: list[T | Exception] = []
     for key in keys:
         try:
             found += find([key])
         except Exception as error:
-            if _is_away(error):
+            if is_unavailable(error):
                 raise
             found.append(error)
     return found
-
-
-def _is_away(error: Exception) -> bool:
-    return isinstance(error, SQLAlchemyError) and is_unavailable(error)
