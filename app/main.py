@@ -21,7 +21,7 @@ from app.adoption.bookkeeper import Bookkeeper
 from app.adoption.plan import Watch
 from app.api import VERSIONS, unversioned
 from app.api.problems import PROBLEM_TYPES, of_database_error, of_domain_error
-from app.api.services import PostsById, Services, account_of_token, client_of_token
+from app.api.services import Reader, Services, account_of_token, client_of_token
 from app.db import Database, schema
 from app.domain.accounts import Accounts
 from app.domain.errors import DomainError
@@ -109,8 +109,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     services = Services(
         database=database,
         accounts=Accounts(database, hasher, throttle),
-        posts=PostsById(database, detailed=True),
-        plain_posts=PostsById(database, detailed=False),
+        reader=Reader(database),
         tokens=AccessTokens(secret, timedelta(minutes=settings.access_token_expire_minutes), fallbacks=fallbacks),
         refresh_lifetime=timedelta(days=settings.refresh_token_expire_days),
         cursor_keys=[derived(key, b"tandem list cursor") for key in (secret, *fallbacks)],

@@ -82,15 +82,14 @@ class Loader(Generic[K, T]):
     """A data loader: what requests look for at the same time is found for all of them by one call in a thread.
 
     While a call is under way, who comes waits, and goes with the next; that begins when the call ends, and after 10 ms
-    all the same, so that one that hangs, or that waits for a thread, holds nobody up. `find` is given keys, 1 to 64,
+    all the same, so that one that hangs, or that waits for a thread, holds nobody up. `find` is given 1 to `most` keys,
     and gives for each what was found or the exception to raise; one that it raises itself is raised for all of them.
     """
 
-    _MOST = 64
     _PATIENCE = 0.01  # seconds
 
-    def __init__(self, find: Callable[[Sequence[K]], Sequence[T | Exception]]) -> None:
-        self._find = find
+    def __init__(self, find: Callable[[Sequence[K]], Sequence[T | Exception]], most: int) -> None:
+        self._find, self._most = find, most
         self._waiting: WeakKeyDictionary[asyncio.AbstractEventLoop, list[_Wanted[K, T]]] = WeakKeyDictionary()
         # The call that they wait behind.
         self._last: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Task[None]] = WeakKeyDictionary()
@@ -131,7 +130,7 @@ class Loader(Generic[K, T]):
     async def _call(self, loop: asyncio.AbstractEventLoop) -> None:
         await asyncio.sleep(0)  # who comes in the same turn of the event loop need not wait for the next call
         waiting = self._waiting[loop]
-        taken, self._waiting[loop] = waiting[: self._MOST], waiting[self._MOST :]
+        taken, self._waiting[loop] = waiting[: self._most], waiting[self._most :]
         begun: list[_Wanted[K, T]] = []
 
         def find() -> Sequence[T | Exception]:

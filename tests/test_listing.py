@@ -42,7 +42,7 @@ def test_walks_in_both_directions_and_by_offset_meet_every_row_once_in_order(dat
         by_offset = [
             post
             for offset in range(0, len(made) + limit, limit)
-            for post in listing.slice(connection, offset=offset, limit=limit)
+            for post in listing.slice(offset=offset, limit=limit).ask(connection)
         ]
         assert by_offset == expected
 
@@ -52,7 +52,7 @@ def walk(connection, listing, limit, *, backward):
     found: list[posts.PostView] = []
     position, more = None, True
     while more:
-        page, more = listing.seek(connection, position=position, backward=backward, limit=limit)
+        page, more = listing.seek(position=position, backward=backward, limit=limit).ask(connection)
         found = page + found if backward else found + page
         position = listing.order.position_of(page[0 if backward else -1]) if page else None
     return found

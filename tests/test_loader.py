@@ -1,12 +1,16 @@
 """What is asked for at the same time is found together, and everybody gets what they would have got alone."""
 
 import asyncio
+import re
 import threading
 import time
+from datetime import UTC, datetime
 
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
+from app.domain import posts
+from app.domain.posts import ORDERS, PostFilter
 from app.main import create_app
 from app.threads import Loader, Turn, set_threads, turn_of_request
 from tests.conftest import make_settings
@@ -30,7 +34,7 @@ class Calls:
         self.at_work = []  # whose requests were at work in a thread meanwhile
         self.begun, self.may_end = threading.Semaphore(0), threading.Semaphore(0)
         self.turns = {}
-        self.loader = Loader(self.find)
+        self.loader = Loader(self.find, 64)
 
     def find(self, keys):
         self.made.append(list(keys))
@@ -152,24 +156,27 @@ def all_wait(database):
 
 
 def test_everybody_reads_what_they_would_have_read_alone(client, steps, database):
-    """Forty at once, of either version: own votes and drafts, others' drafts, what is missing, and ended sessions."""
+    """Many at once, of either version: own votes and drafts, others' drafts, what is missing, and ended sessions."""
     ada, bob, gone = steps.person(), steps.person(), steps.person()
-    posts = [steps.post(ada), steps.post(bob, tags=["engines"]), steps.post(ada, published=False)]
-    steps.vote(ada, posts[1]["id"], 1)
-    steps.vote(bob, posts[1]["id"], -1)
+    made = [steps.post(ada), steps.post(bob, tags=["engines"]), steps.post(ada, published=False)]
+    steps.vote(ada, made[1]["id"], 1)
+    steps.vote(bob, made[1]["id"], -1)
     token = gone.headers["Authorization"].removeprefix("Bearer ")
     assert client.post("/v2/auth/revoke", data={"token": token}).status_code == 200
     nobody: dict[str, str] = {}
+    cursor = client.get("/v2/posts?limit=1").json()["page"]["next_cursor"]
+    lists = ("/v1/posts", "/v2/posts", "/v2/posts?sort=title&limit=1", f"/v2/posts?limit=1&cursor={cursor}")
+    ids = (*(post["id"] for post in made), 9_999, 2**63 - 1)
     asked = [
-        (f"/{version}/posts/{post}", headers)
-        for version in ("v1", "v2")
-        for post in (*(post["id"] for post in posts), 9_999, 2**63 - 1)
+        (path, headers)
+        for path in (*lists, *(f"/{version}/posts/{post}" for version in ("v1", "v2") for post in ids))
         for headers in (nobody, ada.headers, bob.headers, gone.headers)
     ]
 
     def ask(path, headers):
         reply = client.get(path, headers=headers)
-        return reply.status_code, reply.headers.get("etag"), reply.json() | {"request_id": None}
+        said = [reply.headers.get(name) for name in ("etag", "link")]
+        return reply.status_code, said, re.sub('"request_id":"[^"]*"', "", reply.text)
 
     alone = [ask(*each) for each in asked]
     assert {status for status, *_ in alone} == {200, 401, 404}
@@ -184,6 +191,35 @@ def test_everybody_reads_what_they_would_have_read_alone(client, steps, database
         all_wait(database)
         connection.commit()
     assert together.result() == alone
+
+
+def test_only_what_takes_as_little_for_anybody_is_asked_together():
+    """Small pages of all posts, and posts by id; a search, a filter, an offset or a large page may take far longer."""
+
+    def at_once_of(limit=20, offset=0, position=None, **wanted):
+        listing = posts.listed(1, PostFilter(**wanted), ORDERS["title"])
+        if position is None:
+            return listing.slice(offset=offset, limit=limit).query.at_once
+        return listing.seek(position=position, backward=True, limit=limit).query.at_once
+
+    together = (
+        posts.by_id(1, None).query.at_once,
+        at_once_of(),
+        at_once_of(limit=26),
+        at_once_of(position=("title", 1), limit=25),
+    )
+    alone = (
+        at_once_of(limit=27),
+        at_once_of(offset=1),
+        at_once_of(position=("title", 1), limit=26),
+        at_once_of(text="engines"),
+        at_once_of(text="e"),
+        at_once_of(author_id=1),
+        at_once_of(tags=["engines"]),
+        at_once_of(published=False),
+        at_once_of(created_after=datetime(2026, 1, 31, tzinfo=UTC)),
+    )
+    assert min(together) > max(alone) == 1
 
 
 def test_a_connection_that_breaks_refuses_nobody(postgres_url, tmp_path):

@@ -2,15 +2,19 @@
 
 from contextlib import ExitStack
 from datetime import MAXYEAR, UTC, datetime
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
-from app.db import Query
+from app.db import Query, Question
 from app.db.query import MOST_PREPARED
+from app.db.types import UtcDateTime
 from app.domain import posts, users
 from app.domain.models import User
+from app.domain.posts import ORDERS, PostFilter
+from tests.test_migrations import opened
 
 GIVEN = sa.cast(sa.bindparam("given"), sa.Integer)
 
@@ -29,33 +33,56 @@ def test_one_connection_keeps_so_many_plans_and_no_more(database):
 
 
 def test_many_are_asked_for_as_each_would_be(database, steps):
-    """Each gets its own row, or none, whatever the order; text is compared as it is, however long, and None as NULL."""
-    ids = [steps.person(email).id for email in ("ada@example.com", "o'bob@example.com")]
+    """Each gets its own rows, or none, in their order; text is compared as it is, however long, and None as NULL."""
+    ids = [steps.person(email).id for email in ("ada@example.com", "o'bob@example.com", "eve@example.com")]
     table = User.__table__
-    named = sa.select(table.c.email, sa.bindparam("mark", type_=sa.String)).where(
-        table.c.id == sa.bindparam("user"), sa.func.length(table.c.email) < 100
+    since = sa.bindparam("since", type_=UtcDateTime())
+    named = (
+        sa.select(table.c.email, sa.bindparam("mark", type_=sa.String(3)))
+        .where(table.c.id < sa.bindparam("below"), table.c.created_at > since)
+        .order_by(table.c.email.desc())
+        .limit(2)
     )
-    query = Query(named)
+    query = Query(named, at_once=2)
     asked = [
-        {"user": user, "mark": mark}
-        for mark in ("it's", "{1,2}", "x" * 500, None)
-        for user in (*reversed(ids), 99, None)
+        {"below": below, "mark": mark, "since": datetime(year, 1, 31, tzinfo=UTC)}
+        for mark, year in (("it's", 2026), ("{1,2}", 2026), ("x" * 500, 2026), (None, 2026), ("late", MAXYEAR))
+        for below in (ids[2] + 1, ids[0], ids[1], None)
     ]
     with database.read() as connection:
-        alone = [query.first(connection, values) for values in asked]
-        assert alone[0] == ("o'bob@example.com", "it's")
-        assert [row and tuple(row) for row in query.first_of_each(connection, asked)] == alone
-        assert query.first_of_each(connection, []) == []
+        alone = [[tuple(row) for row in query.rows(connection, values)] for values in asked]
+        assert alone[0] == [("o'bob@example.com", "it's"), ("eve@example.com", "it's")]
+        assert [[tuple(row) for row in rows] for rows in query.rows_of_each(connection, asked)] == alone
+        assert query.rows_of_each(connection, []) == []
 
 
-def test_asking_for_many_is_planned_once(database):
+def test_asking_for_many_is_planned_once(database_url):
     """Whatever the values and their number, PostgreSQL keeps one plan, though another would seem cheaper for a few."""
-    with database.read() as connection:
+    newest = posts.listed(7, PostFilter(), ORDERS["-created_at"])
+    position = (datetime(2026, 1, 31, tzinfo=UTC), 7)
+    asked: list[Question[Any]] = [
+        posts.by_id(1, 7),
+        newest.slice(offset=0, limit=20),
+        newest.seek(position=position, backward=False, limit=20),
+    ]
+    with opened(database_url) as database, database.read() as connection:
         for number in range(2, 12):
-            posts.found(connection, {(post, None) for post in range(number)})
+            for question in asked:
+                question.query.rows_of_each(connection, [question.values] * number)
         if connection.dialect.name == "postgresql":
-            plans = "SELECT generic_plans FROM pg_prepared_statements WHERE name LIKE '%each'"
-            assert connection.scalar(sa.text(plans)) > 0
+            plans = sa.text("SELECT generic_plans > 0 FROM pg_prepared_statements WHERE name LIKE '%each'")
+            assert connection.scalars(plans).all() == [True] * len(asked)
+
+
+def test_a_small_page_is_planned_once(database_url):
+    """How many rows it has is in the statement: PostgreSQL need not plan it anew to know that they are few."""
+    pages = [posts.listed(viewer, PostFilter(), ORDERS["-created_at"]) for viewer in (None, 7)]
+    with opened(database_url) as database, database.read() as connection:
+        for page in pages * 7:
+            page.seek(position=None, backward=False, limit=20).ask(connection)
+        if connection.dialect.name == "postgresql":
+            plans = sa.text("SELECT generic_plans > 0 FROM pg_prepared_statements WHERE name LIKE 'tandem%'")
+            assert connection.scalars(plans).all() == [True] * len(pages)
 
 
 def test_what_was_planned_outlives_a_transaction_that_is_rolled_back(database):

@@ -51,12 +51,12 @@ def test_a_search_finds_what_a_look_at_every_title_does(database, monkeypatch, s
         for limit in (1, 2, 6, 7):
             assert walk(connection, found, limit, backward=False) == expected
             assert walk(connection, found, limit, backward=True) == expected
-            pages = [found.slice(connection, offset=offset, limit=limit) for offset in range(0, 8, limit)]
+            pages = [found.slice(offset=offset, limit=limit).ask(connection) for offset in range(0, 8, limit)]
             assert [post for page in pages for post in page] == expected
 
 
 def everything(connection, sort):
-    return posts.listed(None, PostFilter(), ORDERS[sort]).slice(connection, offset=0, limit=100)
+    return posts.listed(None, PostFilter(), ORDERS[sort]).slice(offset=0, limit=100).ask(connection)
 
 
 def test_a_title_is_found_behind_many_others(client, many):

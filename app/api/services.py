@@ -7,74 +7,81 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
+from weakref import WeakKeyDictionary
 
 from fastapi import Depends, Request
 from fastapi.security.base import SecurityBase
 
 from app.adoption import clients
-from app.db import Connection, Database, each_alone_after_failure
-from app.domain import errors, posts, sessions
+from app.db import Connection, Database, Query, Question, each_alone_after_failure
+from app.domain import errors, sessions
 from app.domain.accounts import Accounts
-from app.domain.posts import PostView
 from app.domain.tokens import AccessTokens, Claims
 from app.threads import Loader, in_thread
 from app.versioning import ApiVersion
 
+T = TypeVar("T")
 
-class PostsById:
-    """Posts, found together for all who ask for one at the same time: this is what callers ask for most.
 
-    `detailed` as in `posts.found`.
-    """
+class Reader:
+    """Asks questions for callers: what many ask of one `Query` at the same time, together, where it allows that."""
 
-    def __init__(self, database: Database, *, detailed: bool) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._detailed = detailed
-        # Who needs no session does not wait for who does.
-        self._for_nobody, self._for_callers = Loader(self._find), Loader(self._find)
+        self._loaders: WeakKeyDictionary[Query, Loader[_Asked, Any]] = WeakKeyDictionary()  # a query may be made anew
 
-    async def load(self, post_id: int, claims: Claims | None) -> tuple[PostView, int | None]:
-        """The post as the caller sees it, and the id of their account; nobody has no claims, and no id.
+    async def ask(self, claims: Claims | None, question: Question[T]) -> T:
+        """Its answer, if the session of the claims lives; nobody has none. DomainError UNAUTHENTICATED otherwise."""
+        query = question.query
+        if query.at_once == 1:
+            return await in_thread(self._ask_alone, claims, question)
+        loader = self._loaders.get(query) or self._loaders.setdefault(query, Loader(self._find, query.at_once))
+        answer: T = await loader.load((claims, question))
+        return answer
 
-        DomainError as from `Caller.read` and `posts.get`.
-        """
-        loader = self._for_nobody if claims is None else self._for_callers
-        return await loader.load((post_id, claims))
+    def _ask_alone(self, claims: Claims | None, question: Question[T]) -> T:
+        with self._database.read() as connection:
+            if claims is not None:
+                sessions.authenticate(connection, claims)
+            return question.ask(connection)
 
-    def _find(self, asked: Sequence[tuple[int, Claims | None]]) -> Sequence[tuple[PostView, int | None] | Exception]:
+    def _find(self, asked: Sequence["_Asked"]) -> Sequence[Any]:
         return each_alone_after_failure(self._read, asked)
 
-    def _read(self, asked: Sequence[tuple[int, Claims | None]]) -> list[tuple[PostView, int | None] | Exception]:
+    def _read(self, asked: Sequence["_Asked"]) -> list[Any]:
         with self._database.read() as connection:
-            callers = {claims for _, claims in asked if claims is not None}
+            callers = {claims for claims, _ in asked if claims is not None}
             living = {None, *sessions.living(connection, callers)}
-            seen = {(post_id, _account(claims)) for post_id, claims in asked if claims in living}
-            found = posts.found(connection, seen, detailed=self._detailed)
+            [query] = {question.query for _, question in asked}
+            found = query.rows_of_each(connection, [question.values for _, question in asked])
+        return [
+            _answer(question, rows) if claims in living else errors.unauthenticated()
+            for (claims, question), rows in zip(asked, found, strict=True)
+        ]
 
-        def answer(post_id: int, claims: Claims | None) -> tuple[PostView, int | None] | Exception:
-            if claims not in living:
-                return errors.unauthenticated()
-            viewer = _account(claims)
-            post = found.get((post_id, viewer))
-            return errors.post_not_found() if post is None else (post, viewer)
 
-        return [answer(*each) for each in asked]
+_Asked = tuple[Claims | None, Question[Any]]
+
+
+def _answer(question: Question[T], rows: Sequence[Sequence[Any]]) -> T | Exception:
+    try:
+        return question.answer(rows)
+    except Exception as error:  # noqa: BLE001 - whoever asked hears of it
+        return error
 
 
 @dataclass(frozen=True)
 class Services:
     """The parts of the running service.
 
-    `posts` has them as version 2 shows them, `plain_posts` without tags and the viewer's vote, as version 1 does.
     The first of `cursor_keys` signs what a version hands out to be brought back, the first of `reply_keys` seals
     replies that are kept for an Idempotency-Key, and each of them opens it; `versions` are those served, by name.
     """
 
     database: Database
     accounts: Accounts
-    posts: PostsById
-    plain_posts: PostsById
+    reader: Reader
     tokens: AccessTokens
     refresh_lifetime: timedelta
     cursor_keys: Sequence[bytes]
@@ -100,11 +107,20 @@ class Caller:
     """Whose token was sent, and the way to what they ask for: there is none past the look whether its session lives.
 
     `read` and `write` give a connection as those of `Database` do, and the id of the caller's account. DomainError
-    UNAUTHENTICATED after a logout, a password change elsewhere, or the account's deletion.
+    UNAUTHENTICATED after a logout, a password change elsewhere, or the account's deletion; and so does `ask`.
     """
 
     claims: Claims
     core: Services
+
+    @property
+    def user_id(self) -> int:
+        """The id of the account that the token names, to ask for what it may see."""
+        return self.claims.user_id
+
+    async def ask(self, question: Question[T]) -> T:
+        """What is found for the question, in a thread; the answer is made there as well."""
+        return await self.core.reader.ask(self.claims, question)
 
     @contextmanager
     def read(self) -> Iterator[tuple[Connection, int]]:
@@ -123,6 +139,13 @@ class Visitor:
 
     claims: Claims | None
     core: Services
+
+    @property
+    def user_id(self) -> int | None:
+        return None if self.claims is None else self.claims.user_id
+
+    async def ask(self, question: Question[T]) -> T:
+        return await self.core.reader.ask(self.claims, question)
 
     @contextmanager
     def read(self) -> Iterator[tuple[Connection, int | None]]:
@@ -153,10 +176,6 @@ class VisitorOf(SecurityBase):
         # Credentials that are there but no good are refused: whoever sent them must not take the reply for their own.
         claims = _claims_noted(request) if "authorization" in request.headers else None
         return Visitor(claims, services_of(request))
-
-
-def _account(claims: Claims | None) -> int | None:
-    return None if claims is None else claims.user_id
 
 
 def account_of_token(request: Request) -> str | None:

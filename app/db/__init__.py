@@ -4,7 +4,7 @@ from sqlalchemy.engine import Connection
 
 from app.db.database import Database, DatabaseUnavailable, masked
 from app.db.errors import Violation, is_lock_timeout, is_unavailable, violation
-from app.db.query import Query
+from app.db.query import Query, Question
 from app.db.retry import each_alone_after_failure, retried
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "Database",
     "DatabaseUnavailable",
     "Query",
+    "Question",
     "Violation",
     "each_alone_after_failure",
     "is_lock_timeout",

@@ -5,23 +5,25 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from functools import cached_property
 from itertools import count
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import psycopg2
-from sqlalchemy import Executable
+from sqlalchemy import Executable, String
 from sqlalchemy.dialects.postgresql.base import PGDialect
 from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 from sqlalchemy.engine import Connection, Dialect
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import ClauseElement
+from sqlalchemy.types import TypeEngine
+
+T = TypeVar("T")
+U = TypeVar("U")
 
 MOST_PREPARED = 64  # by one connection; filters can be combined in more ways than a server should keep plans of
 # "cached plan must not change result type": a migration has changed a column's type. And where what is prepared is not
 # what was thought: "does not exist", after somebody's DEALLOCATE ALL, and "already exists".
 _STALE = ("0A000", "26000", "42P05")
-
-_ARRAYS = {int: "bigint[]", str: "text[]"}  # of values for many; with its length, a type would cut them
 
 _numbers = count()
 _with_dollars: Callable[..., Dialect] = PGDialect  # their own signatures have no types
@@ -45,10 +47,14 @@ class Query:
     are tuples as the driver makes them. SQLite plans quickly, and stores times in a form that SQLAlchemy must read.
 
     PostgreSQL tells a value's type by where it stands; one that stands alone, as in `SELECT $1`, needs a `cast`.
+
+    PostgreSQL may be asked `at_once` for so many who each have their own values (docs/decisions/0024). More than one is
+    for statements that take as little to run for any values as for others, and none of whose values is an array.
     """
 
-    def __init__(self, statement: Executable) -> None:
+    def __init__(self, statement: Executable, *, at_once: int = 1) -> None:
         self.statement = statement
+        self.at_once = at_once
         self._name = f"tandem_{next(_numbers)}"
 
     def rows(self, connection: Connection, values: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
@@ -60,20 +66,22 @@ class Query:
         given = {**constants, **values}
         return _ask(connection, self._alone, [given[name] for name in names])
 
-    def first_of_each(
+    def rows_of_each(
         self, connection: Connection, asked: Sequence[Mapping[str, Any]]
-    ) -> Sequence[Sequence[Any] | None]:
-        """Run it with each of these values; gives a row for each, None without one. It must not find several.
+    ) -> Sequence[Sequence[Sequence[Any]]]:
+        """Run it with each of these values; gives for each all its rows.
 
-        PostgreSQL is asked once for all of them.
+        PostgreSQL is asked once, unless each is to be asked for alone. Who have no values have the same rows.
         """
-        if len(asked) < 2 or connection.dialect.name != "postgresql":
-            return [self.first(connection, values) for values in asked]
+        if len(asked) < 2 or self.at_once == 1 or connection.dialect.name != "postgresql":
+            return [self.rows(connection, values) for values in asked]
         names, constants = self._values
+        if not names:
+            return [self.rows(connection, {})] * len(asked)
         given = [{**constants, **values} for values in asked]
-        found: list[Sequence[Any] | None] = [None] * len(asked)
-        for number, *row in _ask(connection, self._for_each, [[values[name] for values in given] for name in names]):
-            found[number - 1] = row
+        found: list[list[Sequence[Any]]] = [[] for _ in asked]
+        for row in _ask(connection, self._for_each, [[values[name] for values in given] for name in names]):
+            found[row[0] - 1].append(row[1:])
         return found
 
     def first(self, connection: Connection, values: Mapping[str, Any]) -> Sequence[Any] | None:
@@ -113,14 +121,39 @@ class Query:
         """The statement, run for each row of a table that is made of its values: an array of each."""
         names, _ = self._values
         name = f"{self._name}_each"
-        arrays = [_ARRAYS[self._compiled.binds[each].type.python_type] for each in names]
+        arrays = [_array_of(self._compiled.binds[each].type) for each in names]
         # Through a SELECT, or PostgreSQL would plan anew for every number of values: it looks into arrays.
         table = ", ".join(f"(SELECT ${number}::{array})" for number, array in enumerate(arrays, 1))
         columns = ", ".join(f"value_{number}" for number in range(1, len(names) + 1))
         of_row = re.sub(r"\$(\d+)", r"asked.value_\1", str(self._compiled))
         asked = f"unnest({table}) WITH ORDINALITY AS asked ({columns}, number)"
+        # The rows of each stay in their order: PostgreSQL runs what is LATERAL and has a LIMIT by a nested loop alone.
         statement = f"SELECT asked.number, found.* FROM {asked} CROSS JOIN LATERAL ({of_row}) AS found"  # noqa: S608  # nosec B608
         return _Prepared(name, statement, f"EXECUTE {name} ({', '.join(f'%s::{array}' for array in arrays)})")
+
+
+class Question(NamedTuple, Generic[T]):
+    """A `Query` with its values, and what its rows are made into; nobody has asked it yet.
+
+    `answer` may raise an error, which is then the answer.
+    """
+
+    query: Query
+    values: Mapping[str, Any]
+    answer: Callable[[Sequence[Sequence[Any]]], T]
+
+    def ask(self, connection: Connection) -> T:
+        """Run the query by itself."""
+        return self.answer(self.query.rows(connection, self.values))
+
+    def then(self, make: Callable[[T], U]) -> "Question[U]":
+        """The same question, with what `make` makes of its answer for an answer."""
+        return Question(self.query, self.values, lambda rows: make(self.answer(rows)))
+
+
+def _array_of(value: TypeEngine[Any]) -> str:
+    kind = value.dialect_impl(_DOLLARS)
+    return f"{'text' if isinstance(kind, String) else kind.compile(_DOLLARS)}[]"  # with its length, it would cut texts
 
 
 def _ask(connection: Connection, prepared: _Prepared, arguments: Sequence[Any]) -> Sequence[Sequence[Any]]:

@@ -9,16 +9,29 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from sqlalchemy import ARRAY, ColumnElement, FromClause, Select, Text, bindparam, select, tuple_
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    FromClause,
+    Integer,
+    Select,
+    Text,
+    bindparam,
+    literal_column,
+    select,
+    tuple_,
+)
 from sqlalchemy.engine import Connection
 
-from app.db import Query
+from app.db import Query, Question
 from app.db.types import contains, may_contain
 
 T = TypeVar("T")
 
 # How many rows a search looks through before it asks the index: some milliseconds' worth, and more for a large page.
 _NEAR, _NEAR_AN_ITEM, _NEAR_AT_MOST = 5000, 50, 100_000
+_SMALL = 26  # rows: of a page of 25 items, and the one that tells whether there are more
+_PAGES_AT_ONCE = 16  # small ones
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +49,7 @@ class _Way(NamedTuple):
     descending: bool
     positioned: bool
     skipping: bool
-    by_index: bool = False
+    rows: int | None = None  # so many at most, in the words of the statement; None where that is a value
 
 
 @dataclass(frozen=True)
@@ -49,33 +62,40 @@ class Listing(Generic[T]):
     item: Callable[[Any], T]  # makes an item of a row
     keys: Select[Any] | None = None  # the order's last column of the same rows, when it takes fewer tables to tell it
     searched: ColumnElement[str] | None = None  # a column to hold the value `text`, too, which `trigrams` is made of
+    plain: bool = False  # whether a page takes as little to find as any other, whatever the values
 
-    def slice(self, connection: Connection, *, offset: int, limit: int) -> list[T]:
+    def slice(self, *, offset: int, limit: int) -> Question[list[T]]:
         """At most `limit` items after skipping `offset`."""
-        way = _Way(self.order.descending, positioned=False, skipping=offset > 0)
-        return self._read(connection, way, {"offset": offset, "limit": limit})
+        return self._page({"offset": offset} if offset else {}, limit, descending=self.order.descending)
 
-    def seek(
-        self, connection: Connection, *, position: tuple[Any, ...] | None, backward: bool, limit: int
-    ) -> tuple[list[T], bool]:
+    def seek(self, *, position: tuple[Any, ...] | None, backward: bool, limit: int) -> Question[tuple[list[T], bool]]:
         """The `limit` items that follow `position`, or precede it when `backward`, in the listing's order.
 
         Without a position it starts at that end of the list. Also says whether more lie beyond.
         """
-        way = _Way(self.order.descending != backward, positioned=position is not None, skipping=False)
         bounds = {f"seek_{index}": value for index, value in enumerate(position or ())}
-        items = self._read(connection, way, {**bounds, "offset": 0, "limit": limit + 1})
-        return (items[:limit][::-1] if backward else items[:limit]), len(items) > limit
+        page = self._page(bounds, limit + 1, descending=self.order.descending != backward)
+        return page.then(lambda items: (items[:limit][::-1] if backward else items[:limit], len(items) > limit))
 
-    def _read(self, connection: Connection, way: _Way, page: Mapping[str, Any]) -> list[T]:
-        """One query; for a search that does not fill its page from the nearest rows, a second one."""
-        near = min(_NEAR + _NEAR_AN_ITEM * (page["offset"] + page["limit"]), _NEAR_AT_MOST)
-        values = {**self.values, **page, "near": near}
-        rows = _built(self.statement, self.keys, self.searched, self.order, way).rows(connection, values)
-        if self.searched is not None and len(rows) < page["limit"]:
-            way = way._replace(by_index=True)
-            rows = _built(self.statement, self.keys, self.searched, self.order, way).rows(connection, values)
-        return [self.item(row) for row in rows]
+    def _page(self, where: Mapping[str, Any], limit: int, *, descending: bool) -> Question[list[T]]:
+        small = self.plain and "offset" not in where and limit <= _SMALL
+        way = _Way(descending, "seek_0" in where, "offset" in where, limit if small else None)
+        near = min(_NEAR + _NEAR_AN_ITEM * (where.get("offset", 0) + limit), _NEAR_AT_MOST)
+        query = _built(self.statement, self.keys, self.searched, self.order, way)
+        values = {**self.values, **where, "limit": limit, "near": near}
+        return Question(query, values, lambda rows: [self.item(row) for row in rows])
+
+
+class _Search(Query):
+    """Reads a page from the nearest rows, and by the index when those do not fill it."""
+
+    def __init__(self, nearest: Select[Any], by_index: Select[Any]) -> None:
+        super().__init__(nearest)
+        self._by_index = Query(by_index)
+
+    def rows(self, connection: Connection, values: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
+        rows = super().rows(connection, values)
+        return rows if len(rows) >= values["limit"] else self._by_index.rows(connection, values)
 
 
 @lru_cache(maxsize=512)
@@ -92,14 +112,22 @@ def _built(
         beyond = here < bound if way.descending else here > bound
         statement, keys = statement.where(beyond), keys if keys is None else keys.where(beyond)
     if keys is None or not (way.skipping or searched is not None):
-        return Query(_page(statement, order.columns, way))
+        return Query(_page(statement, order.columns, way), at_once=1 if way.rows is None else _PAGES_AT_ONCE)
     # The page's keys first, from an index if there is one: of the rows that are passed over nothing else is read.
     keys = keys.correlate(None)
-    found = _page(keys, order.columns, way) if searched is None else _search(keys, searched, order, way)
-    return Query(statement.where(order.columns[-1].in_(found)).order_by(*_directed(order.columns, way)))
+
+    def holding(found: Select[Any]) -> Select[Any]:
+        return statement.where(order.columns[-1].in_(found)).order_by(*_directed(order.columns, way))
+
+    if searched is None:
+        return Query(holding(_page(keys, order.columns, way)))
+    nearest, by_index = (_search(keys, searched, order, way, by_index=by_index) for by_index in (False, True))
+    return _Search(holding(nearest), holding(by_index))
 
 
-def _search(keys: Select[Any], searched: ColumnElement[str], order: Order[Any], way: _Way) -> Select[Any]:
+def _search(
+    keys: Select[Any], searched: ColumnElement[str], order: Order[Any], way: _Way, *, by_index: bool
+) -> Select[Any]:
     """The keys of the page whose rows hold the text: among the nearest rows, or among all by the index.
 
     Who looks through the rows in order soon fills a page with a common text, and a rare one is found by the index. No
@@ -108,7 +136,7 @@ def _search(keys: Select[Any], searched: ColumnElement[str], order: Order[Any], 
     text = bindparam("text", type_=searched.type)
     rows = keys.with_only_columns(*order.columns, searched)
     among: FromClause
-    if way.by_index:  # materialized, or the planner might go by the order's index all the same
+    if by_index:  # materialized, or the planner might go by the order's index all the same
         indexed = may_contain(searched, bindparam("trigrams", type_=ARRAY(Text)))
         among = rows.where(contains(searched, text), indexed).cte("indexed").prefix_with("MATERIALIZED")
     else:
@@ -118,7 +146,9 @@ def _search(keys: Select[Any], searched: ColumnElement[str], order: Order[Any], 
 
 
 def _page(statement: Select[Any], columns: Sequence[ColumnElement[Any]], way: _Way) -> Select[Any]:
-    statement = statement.order_by(*_directed(columns, way)).limit(bindparam("limit"))
+    # Of a value, PostgreSQL could not foresee how many rows it is, and would plan the page anew each time.
+    limit = bindparam("limit") if way.rows is None else literal_column(str(way.rows), Integer)
+    statement = statement.order_by(*_directed(columns, way)).limit(limit)
     return statement.offset(bindparam("offset")) if way.skipping else statement
 
 

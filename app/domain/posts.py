@@ -1,6 +1,7 @@
 """Posts: who sees which, in what order, and who may change them."""
 
-from collections.abc import Collection, Sequence
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -9,7 +10,7 @@ from typing import Any, NamedTuple, TypedDict
 from sqlalchemy import ColumnElement, Select, bindparam, delete, insert, literal, null, or_, select, update
 from sqlalchemy.engine import Connection
 
-from app.db import Query
+from app.db import Query, Question
 from app.db.types import contains, joined, trigrams
 from app.domain import errors
 from app.domain.clock import now
@@ -92,10 +93,13 @@ _MY_VOTE = (
     .correlate(posts)
     .scalar_subquery()
 )
-_SEEN = or_(posts.c.published, posts.c.owner_id == bindparam("viewer"))
+# By whether somebody looks, or nobody: PostgreSQL need not look for votes of nobody, nor plan for a value that is none.
+_SEEN = {True: or_(posts.c.published, posts.c.owner_id == bindparam("viewer")), False: posts.c.published}
 
 
-def _visible(my_vote: ColumnElement[Any], joined_tags: ColumnElement[Any]) -> Select[Any]:
+def _visible(*, detailed: bool, viewed: bool) -> Select[Any]:
+    my_vote = _MY_VOTE if detailed and viewed else null()
+    joined_tags = _JOINED_TAGS if detailed else null()
     return (
         select(
             posts.c.id,
@@ -116,13 +120,18 @@ def _visible(my_vote: ColumnElement[Any], joined_tags: ColumnElement[Any]) -> Se
             users.c.revision.label("owner_revision"),
         )
         .join(users, users.c.id == posts.c.owner_id)
-        .where(_SEEN)
+        .where(_SEEN[viewed])
     )
 
 
 # In detail or not: the vote and the tags are two more look-ups for each post, more than all else in a list.
-_VISIBLE = {True: _visible(_MY_VOTE, _JOINED_TAGS), False: _visible(null(), null())}
-_BY_ID = {detailed: Query(visible.where(posts.c.id == bindparam("post_id"))) for detailed, visible in _VISIBLE.items()}
+_VISIBLE = {
+    (detailed, viewed): _visible(detailed=detailed, viewed=viewed)
+    for detailed, viewed in itertools.product((True, False), repeat=2)
+}
+_BY_ID = {
+    shape: Query(visible.where(posts.c.id == bindparam("post_id")), at_once=64) for shape, visible in _VISIBLE.items()
+}
 _INSERT = Query(
     insert(posts)
     .values({name: bindparam(name) for name in ("title", "title_folded", "content", "published", "owner_id")})
@@ -154,23 +163,22 @@ def get(connection: Connection, post_id: int, viewer: int | None) -> PostView:
 
     DomainError NOT_FOUND `post-not-found` when there is none, and likewise for another's draft.
     """
-    row = _BY_ID[True].first(connection, {"post_id": post_id, "viewer": viewer})
-    if row is None:
+    return by_id(post_id, viewer).ask(connection)
+
+
+def by_id(post_id: int, viewer: int | None, *, detailed: bool = True) -> Question[PostView]:
+    """What `get` gives. Not `detailed`, the post has no tags and no vote of the viewer."""
+    return Question(_BY_ID[detailed, viewer is not None], {"post_id": post_id, **_viewed_by(viewer)}, _found)
+
+
+def _viewed_by(viewer: int | None) -> dict[str, Any]:
+    return {} if viewer is None else {"viewer": viewer}
+
+
+def _found(rows: Sequence[Sequence[Any]]) -> PostView:
+    if not rows:
         raise errors.post_not_found()
-    return PostView._make(row)
-
-
-def found(
-    connection: Connection, wanted: Collection[tuple[int, int | None]], *, detailed: bool = True
-) -> dict[tuple[int, int | None], PostView]:
-    """As `get`, for many at once: ids of posts, each with its viewer; gives the post for those that have one.
-
-    Not `detailed`, posts have no tags and no vote of the viewer.
-    """
-    asked = [*wanted]
-    values = [{"post_id": post_id, "viewer": viewer} for post_id, viewer in asked]
-    rows = _BY_ID[detailed].first_of_each(connection, values)
-    return {each: PostView._make(row) for each, row in zip(asked, rows, strict=True) if row is not None}
+    return PostView._make(rows[0])
 
 
 def listed(
@@ -178,9 +186,9 @@ def listed(
 ) -> Listing[PostView]:
     """The posts that `viewer` may see and the filter lets through: published ones, and the viewer's own drafts.
 
-    `detailed` as in `found`.
+    `detailed` as in `by_id`.
     """
-    values: dict[str, Any] = {"viewer": viewer}
+    values = _viewed_by(viewer)
     if wanted.text:
         values["text"] = folded(wanted.text)
         if known_by := trigrams(values["text"]):
@@ -197,7 +205,8 @@ def listed(
     values.update({f"tag_{index}": name for index, name in enumerate(names)})
     statement, ids = _statements(frozenset(values), len(names), detailed)
     searched = posts.c.title_folded if "trigrams" in values else None
-    return Listing(statement, values, order, PostView._make, ids, searched)
+    plain = values.keys() <= {"viewer"}
+    return Listing(statement, values, order, PostView._make, ids, searched, plain=plain)
 
 
 @lru_cache(maxsize=512)
@@ -222,7 +231,8 @@ def _statements(given: frozenset[str], tag_count: int, detailed: bool) -> tuple[
             .correlate(posts)
         )
         filters.append(tagged.exists())
-    return _VISIBLE[detailed].where(*filters), select(posts.c.id).where(_SEEN, *filters)
+    viewed = "viewer" in given
+    return _VISIBLE[detailed, viewed].where(*filters), select(posts.c.id).where(_SEEN[viewed], *filters)
 
 
 def create(

@@ -23,7 +23,8 @@ _LIVING = Query(
         sessions.c.id == bindparam("session_id"),
         sessions.c.user_id == bindparam("user_id"),
         or_(sessions.c.only_token.is_(None), sessions.c.only_token == bindparam("token_id")),
-    )
+    ),
+    at_once=64,
 )
 _CLEAR = Query(
     delete(sessions).where(sessions.c.user_id == bindparam("of_user"), sessions.c.expires_at < bindparam("moment"))
@@ -63,8 +64,8 @@ def authenticate(connection: Connection, claims: Claims) -> int:
 def living(connection: Connection, claims: Collection[Claims]) -> set[Claims]:
     """Those of the claims that `authenticate` takes."""
     asked = [*claims]
-    rows = _LIVING.first_of_each(connection, [_named(each) for each in asked])
-    return {each for each, row in zip(asked, rows, strict=True) if row is not None}
+    found = _LIVING.rows_of_each(connection, [_named(each) for each in asked])
+    return {each for each, rows in zip(asked, found, strict=True) if rows}
 
 
 def _named(claims: Claims) -> dict[str, Any]:

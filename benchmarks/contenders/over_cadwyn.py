@@ -284,7 +284,7 @@ def list_posts(
     with database.read() as connection:
         viewer = sessions.authenticate(connection, caller) if caller else None
         listing = posts.listed(viewer, PostFilter(text=query.q), posts.ORDERS["-created_at"])
-        found, more = listing.seek(connection, position=None, backward=False, limit=query.limit)
+        found, more = listing.seek(position=None, backward=False, limit=query.limit).ask(connection)
     cursor = None
     if more:
         filters = {"q": query.q} if query.q else {}
@@ -306,7 +306,7 @@ def list_posts_by_offset(
     with database.read() as connection:
         viewer = sessions.authenticate(connection, caller)
         listing = posts.listed(viewer, PostFilter(text=search), posts.OLDEST_ID_FIRST, detailed=False)
-        return [post_of(post, viewer) for post in listing.slice(connection, offset=skip, limit=limit)]
+        return [post_of(post, viewer) for post in listing.slice(offset=skip, limit=limit).ask(connection)]
 
 
 @router.post("/posts", status_code=201)

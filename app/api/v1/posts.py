@@ -88,11 +88,11 @@ _QUERY = QueryOf(PostQuery)
 
 
 @router.get("", response_model=list[PostWithVotes], responses=refusals(401), openapi_extra=_QUERY.documented)
-def list_posts(caller: Caller, query: Annotated[PostQuery, Depends(_QUERY)]) -> Reply[list[PostWithVotes]]:
+async def list_posts(caller: Caller, query: Annotated[PostQuery, Depends(_QUERY)]) -> Reply[list[PostWithVotes]]:
     """Published posts and one's own drafts, oldest id first."""
-    with caller.read() as (connection, viewer):
-        listing = posts.listed(viewer, PostFilter(text=query.search), posts.OLDEST_ID_FIRST, detailed=False)
-        return Reply([with_votes(post) for post in listing.slice(connection, offset=query.skip, limit=query.limit)])
+    listing = posts.listed(caller.user_id, PostFilter(text=query.search), posts.OLDEST_ID_FIRST, detailed=False)
+    page = listing.slice(offset=query.skip, limit=query.limit)
+    return await caller.ask(page.then(lambda found: Reply([with_votes(post) for post in found])))
 
 
 @router.post("", status_code=201, response_model=Post, responses=refusals(401))
@@ -107,7 +107,7 @@ def create_post(body: PostWrite, caller: Caller) -> Reply[Post]:
 @router.get("/{post_id}", response_model=PostWithVotes, responses=refusals(401, 404))
 async def get_post(post_id: IdInUrl, caller: Caller) -> Reply[PostWithVotes]:
     """Read a post and its up-votes."""
-    post, _ = await caller.core.plain_posts.load(post_id, caller.claims)
+    post = await caller.ask(posts.by_id(post_id, caller.user_id, detailed=False))
     return Reply(with_votes(post), headers=tag_of_post(post))
 
 

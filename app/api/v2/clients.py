@@ -15,7 +15,7 @@ from app.api.idempotency import OnceOnly
 from app.api.services import Services
 from app.api.v2.auth import Caller
 from app.api.v2.media import JSON, MERGE_PATCH
-from app.api.v2.paging import Page, PageQuery, read_page
+from app.api.v2.paging import Page, PageQuery, page_of
 from app.api.v2.strict import StrictBody
 from app.db import retried
 from app.domain import users
@@ -124,7 +124,7 @@ def list_clients(caller: Caller, query: Annotated[PageQuery, Depends(_QUERY)], r
     """All registered clients by id, for administrators."""
     with caller.read() as (connection, user_id):
         users.require_administrator(connection, user_id)
-        found, page, headers = read_page(connection, clients.listing(), query, request, lambda client: client)
+        found, page, headers = page_of(clients.listing(), query, request, lambda client: client).ask(connection)
         seen = ledger.seen(connection, [client.id for client in found])
     return Reply(
         ClientPage(data=[RegisteredClient.of(client, seen.get(client.id)) for client in found], page=page), 200, headers

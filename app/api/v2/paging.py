@@ -1,7 +1,7 @@
 """Version 2 pages by cursor, in either direction."""
 
 from collections.abc import Callable
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Generic, NamedTuple, TypeVar
 from urllib.parse import urlencode
 
 from fastapi import Request
@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.api.cursors import Cursor
 from app.api.fields import ONLY_DIGITS
 from app.api.services import services_of
-from app.db import Connection
+from app.db import Question
 from app.domain.fields import Text
 from app.domain.listing import Listing
 from app.versioning.openapi import link
@@ -49,40 +49,48 @@ class Page(BaseModel):
     prev_cursor: str | None
 
 
-def read_page(
-    connection: Connection,
-    listing: Listing[T],
-    query: PageQuery,
-    request: Request,
-    make: Callable[[T], Out],
-) -> tuple[list[Out], Page, dict[str, str]]:
-    """One page of the listing: its items, its `page` member, and its `Link` header (RFC 8288)."""
+class Found(NamedTuple, Generic[Out]):
+    """One page of a list: its items, its `page` member, and its `Link` header (RFC 8288)."""
+
+    data: list[Out]
+    page: Page
+    headers: dict[str, str]
+
+
+def page_of(listing: Listing[T], query: PageQuery, request: Request, make: Callable[[T], Out]) -> Question[Found[Out]]:
+    """The page of the listing that the query is for, with what `make` makes of each item.
+
+    DomainError `invalid-cursor` for a cursor that is not of this list.
+    """
     keys, path, filters = services_of(request).cursor_keys, request.scope["path"], query.filters()
     cursor = Cursor() if query.cursor is None else Cursor.decode(query.cursor, keys, path, filters)
+
+    def found(items: list[T], more: bool) -> Found[Out]:
+        has_next = cursor.backward or more
+        has_previous = more if cursor.backward else query.cursor is not None
+
+        def beside(index: int, backward: bool) -> str:
+            """The cursor past the first or last item; past the end of the list, for a page that has lost its items."""
+            position = listing.order.position_of(items[index]) if items else None
+            return Cursor(position, backward).encode(keys, path, filters)
+
+        page = Page(
+            limit=query.limit,
+            next_cursor=beside(-1, False) if has_next else None,
+            prev_cursor=beside(0, True) if has_previous else None,
+        )
+        links = [
+            f'<{_with_cursor(request, target)}>; rel="{relation}"'
+            for relation, target in (("next", page.next_cursor), ("prev", page.prev_cursor))
+            if target is not None
+        ]
+        return Found([make(item) for item in items], page, {"Link": ", ".join(links)} if links else {})
+
     if cursor.offset:
-        items = listing.slice(connection, offset=cursor.offset, limit=query.limit + 1)
-        items, more = items[: query.limit], len(items) > query.limit
-    else:
-        items, more = listing.seek(connection, position=cursor.position, backward=cursor.backward, limit=query.limit)
-    has_next = cursor.backward or more
-    has_previous = more if cursor.backward else query.cursor is not None
-
-    def beside(index: int, backward: bool) -> str:
-        """The cursor past the first or last item; past the end of the list, for a page that has lost its items."""
-        position = listing.order.position_of(items[index]) if items else None
-        return Cursor(position, backward).encode(keys, path, filters)
-
-    page = Page(
-        limit=query.limit,
-        next_cursor=beside(-1, False) if has_next else None,
-        prev_cursor=beside(0, True) if has_previous else None,
-    )
-    links = [
-        f'<{_with_cursor(request, target)}>; rel="{relation}"'
-        for relation, target in (("next", page.next_cursor), ("prev", page.prev_cursor))
-        if target is not None
-    ]
-    return [make(item) for item in items], page, {"Link": ", ".join(links)} if links else {}
+        rows = listing.slice(offset=cursor.offset, limit=query.limit + 1)
+        return rows.then(lambda items: found(items[: query.limit], len(items) > query.limit))
+    rows_and_more = listing.seek(position=cursor.position, backward=cursor.backward, limit=query.limit)
+    return rows_and_more.then(lambda both: found(*both))
 
 
 def _with_cursor(request: Request, cursor: str) -> str:

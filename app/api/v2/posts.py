@@ -22,7 +22,7 @@ from app.api.fields import FlagInUrl, IdInUrl
 from app.api.idempotency import OnceOnly
 from app.api.v2.auth import TOKEN_IS_OPTIONAL, Caller, Visitor
 from app.api.v2.media import JSON, MERGE_PATCH
-from app.api.v2.paging import Page, PageQuery, next_page, read_page
+from app.api.v2.paging import Page, PageQuery, next_page, page_of
 from app.api.v2.strict import StrictBody
 from app.db import retried
 from app.domain import errors, posts
@@ -157,14 +157,18 @@ _QUERY = QueryOf(PostQuery)
     },
     openapi_extra=TOKEN_IS_OPTIONAL | _QUERY.documented | links(200, next_page=next_page("list_posts")),
 )
-def list_posts(visitor: Visitor, query: Annotated[PostQuery, Depends(_QUERY)], request: Request) -> Reply[PostPage]:
+async def list_posts(
+    visitor: Visitor, query: Annotated[PostQuery, Depends(_QUERY)], request: Request
+) -> Reply[PostPage]:
     """Published posts and one's own drafts, filtered, sorted, a page at a time."""
-    if query.published is False and visitor.claims is None:
+    viewer = visitor.user_id
+    if query.published is False and viewer is None:
         raise errors.unauthenticated()
-    with visitor.read() as (connection, viewer):
-        listing = posts.listed(viewer, query.filter(), posts.ORDERS[query.sort])
-        data, page, headers = read_page(connection, listing, query, request, lambda post: post_of(post, viewer))
-    return Reply(PostPage(data=data, page=page), headers=headers)
+    listing = posts.listed(viewer, query.filter(), posts.ORDERS[query.sort])
+    found = page_of(listing, query, request, lambda post: post_of(post, viewer))
+    return await visitor.ask(
+        found.then(lambda found: Reply(PostPage(data=found.data, page=found.page), headers=found.headers))
+    )
 
 
 @router.post(
@@ -197,7 +201,8 @@ def create_post(body: PostWrite, caller: Caller, once: OnceOnly) -> Reply[Post]:
 )
 async def get_post(post_id: IdInUrl, visitor: Visitor) -> Reply[Post]:
     """Read a post."""
-    post, viewer = await visitor.core.posts.load(post_id, visitor.claims)
+    viewer = visitor.user_id
+    post = await visitor.ask(posts.by_id(post_id, viewer))
     whose = FOR_NOBODY if viewer is None else FOR_THE_CALLER
     return Reply(post_of(post, viewer), headers=_tag(post, viewer) | whose)
 

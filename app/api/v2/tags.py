@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, Field
 
 from app.api.services import Core
-from app.api.v2.paging import Page, PageQuery, next_page, read_page
+from app.api.v2.paging import Page, PageQuery, next_page, page_of
 from app.domain import tags
 from app.domain.fields import Text
 from app.domain.tags import TagView
@@ -55,6 +55,5 @@ _QUERY = QueryOf(TagQuery)
 def list_tags(query: Annotated[TagQuery, Depends(_QUERY)], request: Request, core: Core) -> Reply[TagPage]:
     """The tags of published posts, by name, with the number of posts."""
     with core.database.read() as connection:
-        listing = tags.listed(query.prefix)
-        data, page, headers = read_page(connection, listing, query, request, Tag.of)
+        data, page, headers = page_of(tags.listed(query.prefix), query, request, Tag.of).ask(connection)
     return Reply(TagPage(data=data, page=page), headers=headers)
