@@ -112,7 +112,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         reader=Reader(database),
         tokens=AccessTokens(secret, timedelta(minutes=settings.access_token_expire_minutes), fallbacks=fallbacks),
         refresh_lifetime=timedelta(days=settings.refresh_token_expire_days),
-        cursor_keys=[derived(key, b"tandem list cursor") for key in (secret, *fallbacks)],
+        cursor_keys=tuple(derived(key, b"tandem list cursor") for key in (secret, *fallbacks)),
         reply_keys=[derived(key, b"tandem idempotency key") for key in (secret, *fallbacks)],
         versions={version.name: version for version in versions},
     )

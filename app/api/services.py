@@ -84,7 +84,7 @@ class Services:
     reader: Reader
     tokens: AccessTokens
     refresh_lifetime: timedelta
-    cursor_keys: Sequence[bytes]
+    cursor_keys: tuple[bytes, ...]
     reply_keys: Sequence[bytes]
     versions: Mapping[str, ApiVersion]
 
