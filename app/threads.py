@@ -6,6 +6,7 @@ the usage ledger, has others: it must not wait behind requests.
 
 import asyncio
 import os
+import time
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context, ContextVar, copy_context
@@ -68,8 +69,13 @@ def _noted(call: Callable[[], T]) -> T:
     turn_of_request.get().working = True
     try:
         return call()
-    except StopIteration as error:  # of which no Future can be told: whoever awaits it would wait for ever
-        raise RuntimeError("StopIteration was raised in a thread") from error
+    except StopIteration as error:
+        raise _other_than(error) from error
+
+
+def _other_than(error: StopIteration) -> RuntimeError:
+    """What no Future can be told of, and who awaits it would wait for ever, in other words."""
+    return RuntimeError(f"{error!r} was raised in a thread")
 
 
 class _Wanted(NamedTuple, Generic[K, T]):
@@ -78,66 +84,83 @@ class _Wanted(NamedTuple, Generic[K, T]):
     turn: Turn
 
 
+class _Queue(Generic[K, T]):
+    """Of one event loop: who waits, and the call that they wait behind, if one is under way."""
+
+    def __init__(self) -> None:
+        self.waiting: list[_Wanted[K, T]] = []
+        self.last: asyncio.Task[None] | None = None
+
+
 class Loader(Generic[K, T]):
     """A data loader: what requests look for at the same time is found for all of them by one call in a thread.
 
     While a call is under way, who comes waits, and goes with the next; that begins when the call ends, and after 10 ms
     all the same, so that one that hangs, or that waits for a thread, holds nobody up. `find` is given 1 to `most` keys,
     and gives for each what was found or the exception to raise; one that it raises itself is raised for all of them.
+
+    How many go together doubles with every call that is quick, and is 1 again after one that is not: where to find one
+    takes long, to find many might take longer than they can wait.
     """
 
     _PATIENCE = 0.01  # seconds
+    _QUICK = 0.25  # seconds: far less than a statement or a request may take
 
     def __init__(self, find: Callable[[Sequence[K]], Sequence[T | Exception]], most: int) -> None:
         self._find, self._most = find, most
-        self._waiting: WeakKeyDictionary[asyncio.AbstractEventLoop, list[_Wanted[K, T]]] = WeakKeyDictionary()
-        # The call that they wait behind.
-        self._last: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Task[None]] = WeakKeyDictionary()
+        self._at_once = 1
+        self._queues: WeakKeyDictionary[asyncio.AbstractEventLoop, _Queue[K, T]] = WeakKeyDictionary()
         self._calls: set[asyncio.Task[None]] = set()  # an event loop alone would lose sight of them
 
     async def load(self, key: K) -> T:
         """What is found for the key. To be called in an event loop."""
         loop = asyncio.get_running_loop()
+        queue = self._queues.get(loop) or self._queues.setdefault(loop, _Queue())
         found: asyncio.Future[T] = loop.create_future()
-        self._waiting.setdefault(loop, []).append(_Wanted(key, found, turn_of_request.get()))
-        if loop not in self._last:
-            self._call_next(loop)
+        queue.waiting.append(_Wanted(key, found, turn_of_request.get()))
+        if queue.last is None:
+            self._call_next(queue)
         return await found
 
-    def _call_next(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _call_next(self, queue: _Queue[K, T]) -> None:
         """Begin the next call, if anybody waits for it."""
-        self._waiting[loop] = [wanted for wanted in self._waiting[loop] if not wanted.found.done()]  # not given up
-        if not self._waiting[loop]:
-            self._last.pop(loop, None)
+        queue.waiting = [wanted for wanted in queue.waiting if not wanted.found.done()]  # not given up
+        if not queue.waiting:
+            queue.last = None
             return
-        call = loop.create_task(self._call(loop), context=Context())  # of no request: it is for many
-        self._last[loop] = call
+        loop = asyncio.get_running_loop()
+        call = loop.create_task(self._call(queue), context=Context())  # of no request: it is for many
+        queue.last = call
         self._calls.add(call)
-        patience = loop.call_later(self._PATIENCE, self._go_on, loop, call)
+        patience = loop.call_later(self._PATIENCE, self._go_on, queue, call)
 
         def end(call: asyncio.Task[None]) -> None:
             patience.cancel()
             self._calls.discard(call)
-            self._go_on(loop, call)
+            self._go_on(queue, call)
 
         call.add_done_callback(end)
 
-    def _go_on(self, loop: asyncio.AbstractEventLoop, call: asyncio.Task[None]) -> None:
+    def _go_on(self, queue: _Queue[K, T], call: asyncio.Task[None]) -> None:
         """Nobody need wait behind this call any more."""
-        if self._last.get(loop) is call:
-            self._call_next(loop)
+        if queue.last is call:
+            self._call_next(queue)
 
-    async def _call(self, loop: asyncio.AbstractEventLoop) -> None:
+    async def _call(self, queue: _Queue[K, T]) -> None:
         await asyncio.sleep(0)  # who comes in the same turn of the event loop need not wait for the next call
-        waiting = self._waiting[loop]
-        taken, self._waiting[loop] = waiting[: self._most], waiting[self._most :]
+        taken, queue.waiting = queue.waiting[: self._at_once], queue.waiting[self._at_once :]
         begun: list[_Wanted[K, T]] = []
 
         def find() -> Sequence[T | Exception]:
             begun.extend(wanted for wanted in taken if not wanted.found.done())  # the others did not wait for a thread
             for wanted in begun:
                 wanted.turn.working = True
-            return self._find([wanted.key for wanted in begun]) if begun else []
+            began = time.monotonic()
+            try:
+                return self._find([wanted.key for wanted in begun]) if begun else []
+            finally:
+                quick = time.monotonic() - began < self._QUICK
+                self._at_once = min(self._at_once * 2, self._most) if quick else 1
 
         try:
             for wanted, answer in zip(begun, await in_thread(find), strict=True):
@@ -151,6 +174,8 @@ def _answer(wanted: _Wanted[K, T], answer: T | Exception) -> None:
     wanted.turn.working = False
     if wanted.found.done():
         return  # its request was given up, or it has its answer
+    if isinstance(answer, StopIteration):
+        answer = _other_than(answer)
     if isinstance(answer, Exception):
         wanted.found.set_exception(answer)
     else:

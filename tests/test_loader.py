@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
+from app.api.services import Reader
+from app.db import ONE, Query, Question
 from app.domain import posts
 from app.domain.posts import ORDERS, PostFilter
 from app.main import create_app
@@ -56,7 +58,17 @@ class Calls:
         await asyncio.sleep(0)
         return tasks
 
+    async def warm(self):
+        """Have so many quick calls that the next takes as many as there may be."""
+        for _ in range(6):
+            self.may_end.release()
+            await asyncio.gather(*await self.ask(0))
+            await self.begins()
+        for noted in (self.made, self.at_work, self.turns):
+            noted.clear()
+
     async def begins(self):
+        """Return once one more call has begun."""
         while not self.begun.acquire(blocking=False):  # noqa: ASYNC110 - in a thread
             await asyncio.sleep(0.001)
 
@@ -71,15 +83,15 @@ def test_who_asks_at_the_same_time_is_in_one_call_of_64_at_most():
     calls = Calls()
 
     async def ask():
+        await calls.warm()
         asked = await calls.ask(0)
         asked += await calls.ask(*range(1, 100))
         calls.may_end.release(2)
         return await asyncio.gather(*asked)
 
-    together = [[*range(64)], [*range(64, 100)]]
     for _ in range(2):
         assert run(ask()) == [2 * key for key in range(100)]
-    assert calls.made == calls.at_work == together * 2
+        assert calls.made == calls.at_work == [[*range(64)], [*range(64, 100)]]
     assert not any(turn.working for turn in calls.turns.values())
 
 
@@ -88,6 +100,7 @@ def test_a_call_that_hangs_holds_up_nobody():
     calls = Calls()
 
     async def ask():
+        await calls.warm()
         hanging = await calls.ask(0)
         await calls.begins()
         asked = await calls.ask(1, 2)
@@ -104,6 +117,7 @@ def test_one_is_refused_alone_and_all_hear_of_what_breaks():
     calls = Calls()
 
     async def ask():
+        await calls.warm()
         found = []
         for keys in ((1, -1, 2), (3, -2), (4, -3), (5,)):
             calls.may_end.release()
@@ -120,6 +134,7 @@ def test_who_is_given_up_is_looked_for_no_more():
     calls = Calls()
 
     async def ask():
+        await calls.warm()
         set_threads(1)
         asked = await calls.ask(0)
         await calls.begins()
@@ -140,6 +155,7 @@ def test_who_leaves_during_a_call_leaves_the_others_theirs():
     calls = Calls()
 
     async def ask():
+        await calls.warm()
         leaves, stays = await calls.ask(1, 2)
         await calls.begins()
         leaves.cancel()
@@ -147,6 +163,32 @@ def test_who_leaves_during_a_call_leaves_the_others_theirs():
         return await stays
 
     assert run(ask()) == 4
+
+
+def test_how_many_go_together_depends_on_how_long_it_takes():
+    """Twice as many after each quick call; after a slow one, which for many might be too slow, one alone."""
+    calls = Calls()
+
+    async def ask():
+        for number in (1, 2, 4, 8):
+            calls.may_end.release()
+            await asyncio.gather(*await calls.ask(*range(number)))
+        asked = await calls.ask(*range(16))
+        await asyncio.sleep(0.5)
+        calls.may_end.release()
+        await asyncio.gather(*asked)
+        asked = await calls.ask(*range(3))
+        calls.may_end.release(3)
+        await asyncio.gather(*asked)
+
+    run(ask())
+    assert [len(keys) for keys in calls.made][:6] == [1, 2, 4, 8, 16, 1]
+
+
+def warm(client, path, headers=None):
+    """Ask so often that from now on as many as may be are found together."""
+    for _ in range(6):
+        assert client.get(path, headers=headers).status_code == 200
 
 
 def all_wait(database):
@@ -159,13 +201,20 @@ def test_everybody_reads_what_they_would_have_read_alone(client, steps, database
     """Many at once, of either version: own votes and drafts, others' drafts, what is missing, and ended sessions."""
     ada, bob, gone = steps.person(), steps.person(), steps.person()
     made = [steps.post(ada), steps.post(bob, tags=["engines"]), steps.post(ada, published=False)]
+    for title in "EADCB":
+        steps.post(bob, title=title)
     steps.vote(ada, made[1]["id"], 1)
     steps.vote(bob, made[1]["id"], -1)
     token = gone.headers["Authorization"].removeprefix("Bearer ")
     assert client.post("/v2/auth/revoke", data={"token": token}).status_code == 200
     nobody: dict[str, str] = {}
-    cursor = client.get("/v2/posts?limit=1").json()["page"]["next_cursor"]
-    lists = ("/v1/posts", "/v2/posts", "/v2/posts?sort=title&limit=1", f"/v2/posts?limit=1&cursor={cursor}")
+
+    def walked(sort):
+        """The first page, and the one after it."""
+        first = f"/v2/posts?limit=5&sort={sort}"
+        return first, first + "&cursor=" + client.get(first).json()["page"]["next_cursor"]
+
+    lists = ("/v1/posts", "/v2/posts?limit=10", *walked("-created_at"), *walked("title"), *walked("-score"))
     ids = (*(post["id"] for post in made), 9_999, 2**63 - 1)
     asked = [
         (path, headers)
@@ -194,7 +243,7 @@ def test_everybody_reads_what_they_would_have_read_alone(client, steps, database
 
 
 def test_only_what_takes_as_little_for_anybody_is_asked_together():
-    """Small pages of all posts, and posts by id; a search, a filter, an offset or a large page may take far longer."""
+    """Posts by id, and pages of all posts, of a usual size; a search, a filter, an offset, a large page may be slow."""
 
     def at_once_of(limit=20, offset=0, position=None, **wanted):
         listing = posts.listed(1, PostFilter(**wanted), ORDERS["title"])
@@ -205,13 +254,14 @@ def test_only_what_takes_as_little_for_anybody_is_asked_together():
     together = (
         posts.by_id(1, None).query.at_once,
         at_once_of(),
-        at_once_of(limit=26),
+        at_once_of(limit=25),
         at_once_of(position=("title", 1), limit=25),
     )
     alone = (
-        at_once_of(limit=27),
+        at_once_of(limit=50),
+        at_once_of(limit=7),
         at_once_of(offset=1),
-        at_once_of(position=("title", 1), limit=26),
+        at_once_of(position=("title", 1), limit=50),
         at_once_of(text="engines"),
         at_once_of(text="e"),
         at_once_of(author_id=1),
@@ -222,12 +272,54 @@ def test_only_what_takes_as_little_for_anybody_is_asked_together():
     assert min(together) > max(alone) == 1
 
 
+class Counted(Query):
+    """A query that gives what it is given, three times at once, and notes for how many it was asked."""
+
+    def __init__(self):
+        super().__init__(sa.select(sa.cast(sa.bindparam("given", type_=sa.Integer), sa.Integer)).limit(ONE), at_once=3)
+        self.asked = []
+
+    def rows_of_each(self, connection, asked):
+        self.asked.append(len(asked))
+        return super().rows_of_each(connection, asked)
+
+
+def test_everybody_gets_their_own_answer(database):
+    """The same rows, asked for at once, may have different answers, and one may be an error: that asks nobody anew."""
+    query = Counted()
+
+    def refuse(rows):
+        raise LookupError(rows[0][0])
+
+    def stop(_):
+        raise StopIteration
+
+    first = Question(query, {"given": 1}, lambda rows: rows[0][0])
+    mine = Question(query, {"given": 1}, lambda rows: ("mine", rows[0][0]))
+    refused, stopped = Question(query, {"given": 2}, refuse), Question(query, {"given": 1}, stop)
+
+    async def ask():
+        reader, found = Reader(database), []
+        for questions in ([first], [first, mine], [mine, refused, stopped, first]):
+            asked = [reader.ask(None, each) for each in questions]
+            found += await asyncio.gather(*asked, return_exceptions=True)
+        return found
+
+    found = run(ask())
+    assert found[:4] == [1, 1, ("mine", 1), ("mine", 1)]
+    assert repr(found[4]) == "LookupError(2)"
+    assert isinstance(found[5], RuntimeError)
+    assert found[6] == 1
+    assert query.asked == [1, 2, 3, 1]
+
+
 def test_a_connection_that_breaks_refuses_nobody(postgres_url, tmp_path):
     """Many wait for one connection: when PostgreSQL ends it, they are read over another."""
     with new_database(postgres_url, tmp_path) as url, serving(url) as client, opened(url) as database:
         steps = Steps(client)
         path = f"/v2/posts/{steps.post(steps.person())['id']}"
         jobs = [lambda: client.get(path)] * 20
+        warm(client, path)
         with database.write() as connection, meanwhile(lambda: at_once(*jobs)) as together:
             connection.execute(sa.text("LOCK TABLE posts"))
             all_wait(database)
@@ -246,6 +338,7 @@ def test_a_post_that_cannot_be_read_is_nobody_elses_trouble(postgres_url, tmp_pa
             with database.write() as connection:
                 connection.execute(sa.text("UPDATE posts SET created_at = '10000-01-01' WHERE id = 2"))
             jobs = [lambda path=path: client.get(path) for path in [good, bad] * 10]
+            warm(client, good)
             with database.write() as connection, meanwhile(lambda: at_once(*jobs)) as together:
                 connection.execute(sa.text("LOCK TABLE posts"))
                 all_wait(database)
@@ -264,6 +357,8 @@ def test_who_has_no_session_does_not_wait_for_sessions(postgres_url, tmp_path):
         author = steps.person()
         path = f"/v2/posts/{steps.post(author)['id']}"
         jobs = [lambda headers=headers: client.get(path, headers=headers) for headers in (author.headers, {}) * 10]
+        warm(client, path)
+        warm(client, path, author.headers)
         with database.write() as connection:
             connection.execute(sa.text("LOCK TABLE sessions"))
             assert [reply.status_code for reply in at_once(*jobs)] == [503, 200] * 10

@@ -68,10 +68,23 @@ def test_asking_for_many_is_planned_once(database_url):
     with opened(database_url) as database, database.read() as connection:
         for number in range(2, 12):
             for question in asked:
-                question.query.rows_of_each(connection, [question.values] * number)
+                question.query.rows_of_each(connection, [{**question.values, "viewer": n} for n in range(number)])
         if connection.dialect.name == "postgresql":
             plans = sa.text("SELECT generic_plans > 0 FROM pg_prepared_statements WHERE name LIKE '%each'")
             assert connection.scalars(plans).all() == [True] * len(asked)
+
+
+def test_who_ask_for_the_same_are_asked_for_once(database_url):
+    """Three who ask for one post cost the database what one does."""
+    question, statements = posts.by_id(1, None), []
+    with opened(database_url) as database, database.read() as connection:
+        sa.event.listen(connection, "before_cursor_execute", lambda *_: statements.append(1))
+        assert question.query.rows_of_each(connection, [question.values] * 3) == [[], [], []]
+        if connection.dialect.name == "sqlite":
+            assert len(statements) == 1
+        else:
+            names = connection.scalars(sa.text("SELECT name FROM pg_prepared_statements")).all()
+            assert not [name for name in names if name.endswith("each")]
 
 
 def test_a_small_page_is_planned_once(database_url):

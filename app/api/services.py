@@ -46,18 +46,19 @@ class Reader:
                 sessions.authenticate(connection, claims)
             return question.ask(connection)
 
-    def _find(self, asked: Sequence["_Asked"]) -> Sequence[Any]:
+    def _find(self, asked: Sequence["_Asked"]) -> Sequence[Any | Exception]:
         return each_alone_after_failure(self._read, asked)
 
-    def _read(self, asked: Sequence["_Asked"]) -> list[Any]:
+    def _read(self, asked: Sequence["_Asked"]) -> list[Any | Exception]:
         with self._database.read() as connection:
             callers = {claims for claims, _ in asked if claims is not None}
             living = {None, *sessions.living(connection, callers)}
             [query] = {question.query for _, question in asked}
-            found = query.rows_of_each(connection, [question.values for _, question in asked])
+            heard = [question.values for claims, question in asked if claims in living]
+            found = iter(query.rows_of_each(connection, heard))
         return [
-            _answer(question, rows) if claims in living else errors.unauthenticated()
-            for (claims, question), rows in zip(asked, found, strict=True)
+            _answer(question, next(found)) if claims in living else errors.unauthenticated()
+            for claims, question in asked
         ]
 
 

@@ -4,10 +4,11 @@ from sqlalchemy.engine import Connection
 
 from app.db.database import Database, DatabaseUnavailable, masked
 from app.db.errors import Violation, is_lock_timeout, is_unavailable, violation
-from app.db.query import Query, Question
+from app.db.query import ONE, Query, Question
 from app.db.retry import each_alone_after_failure, retried
 
 __all__ = [
+    "ONE",
     "Connection",
     "Database",
     "DatabaseUnavailable",

@@ -8,7 +8,7 @@ from itertools import count
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import psycopg2
-from sqlalchemy import Executable, String
+from sqlalchemy import Executable, Integer, String, literal_column
 from sqlalchemy.dialects.postgresql.base import PGDialect
 from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 from sqlalchemy.engine import Connection, Dialect
@@ -24,6 +24,10 @@ MOST_PREPARED = 64  # by one connection; filters can be combined in more ways th
 # "cached plan must not change result type": a migration has changed a column's type. And where what is prepared is not
 # what was thought: "does not exist", after somebody's DEALLOCATE ALL, and "already exists".
 _STALE = ("0A000", "26000", "42P05")
+
+# A LIMIT in the words of the statement. Where PostgreSQL does not know yet that a table was filled, it might look for
+# the one row of each of many by reading them all.
+ONE = literal_column("1", Integer)
 
 _numbers = count()
 _with_dollars: Callable[..., Dialect] = PGDialect  # their own signatures have no types
@@ -48,8 +52,9 @@ class Query:
 
     PostgreSQL tells a value's type by where it stands; one that stands alone, as in `SELECT $1`, needs a `cast`.
 
-    PostgreSQL may be asked `at_once` for so many who each have their own values (docs/decisions/0024). More than one is
-    for statements that take as little to run for any values as for others, and none of whose values is an array.
+    `at_once` is for how many, who each have their own values, PostgreSQL is to be asked in one call at most
+    (docs/decisions/0024). More than one is for statements that take about as little to run for any values, that have a
+    LIMIT, and no value that is an array.
     """
 
     def __init__(self, statement: Executable, *, at_once: int = 1) -> None:
@@ -69,15 +74,21 @@ class Query:
     def rows_of_each(
         self, connection: Connection, asked: Sequence[Mapping[str, Any]]
     ) -> Sequence[Sequence[Sequence[Any]]]:
-        """Run it with each of these values; gives for each all its rows.
+        """Run it with each of these values; gives for each all its rows. Those that are the same are asked for once.
 
-        PostgreSQL is asked once, unless each is to be asked for alone. Who have no values have the same rows.
+        PostgreSQL is asked once for all, unless only one is to be asked for `at_once`.
         """
+        keys = [frozenset(values.items()) for values in asked]
+        different = dict(zip(keys, asked, strict=True))
+        found = dict(zip(different, self._rows_of_different(connection, [*different.values()]), strict=True))
+        return [found[key] for key in keys]
+
+    def _rows_of_different(
+        self, connection: Connection, asked: Sequence[Mapping[str, Any]]
+    ) -> Sequence[Sequence[Sequence[Any]]]:
         if len(asked) < 2 or self.at_once == 1 or connection.dialect.name != "postgresql":
             return [self.rows(connection, values) for values in asked]
         names, constants = self._values
-        if not names:
-            return [self.rows(connection, {})] * len(asked)
         given = [{**constants, **values} for values in asked]
         found: list[list[Sequence[Any]]] = [[] for _ in asked]
         for row in _ask(connection, self._for_each, [[values[name] for values in given] for name in names]):

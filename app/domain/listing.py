@@ -30,8 +30,10 @@ T = TypeVar("T")
 
 # How many rows a search looks through before it asks the index: some milliseconds' worth, and more for a large page.
 _NEAR, _NEAR_AN_ITEM, _NEAR_AT_MOST = 5000, 50, 100_000
-_SMALL = 26  # rows: of a page of 25 items, and the one that tells whether there are more
-_PAGES_AT_ONCE = 16  # small ones
+# How many rows the pages have whose statement says so: the usual ones, and few, for each number is a statement of its
+# own. One more tells whether there are more.
+_USUAL = {size + more for size in (5, 10, 20, 25) for more in (0, 1)}
+_PAGES_AT_ONCE = 16  # of those
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,27 +64,29 @@ class Listing(Generic[T]):
     item: Callable[[Any], T]  # makes an item of a row
     keys: Select[Any] | None = None  # the order's last column of the same rows, when it takes fewer tables to tell it
     searched: ColumnElement[str] | None = None  # a column to hold the value `text`, too, which `trigrams` is made of
-    plain: bool = False  # whether a page takes as little to find as any other, whatever the values
+    plain: bool = False  # whether a page takes about as little to find as any other, whatever the values
 
     def slice(self, *, offset: int, limit: int) -> Question[list[T]]:
         """At most `limit` items after skipping `offset`."""
-        return self._page({"offset": offset} if offset else {}, limit, descending=self.order.descending)
+        return self._page(limit, descending=self.order.descending, offset=offset)
 
     def seek(self, *, position: tuple[Any, ...] | None, backward: bool, limit: int) -> Question[tuple[list[T], bool]]:
         """The `limit` items that follow `position`, or precede it when `backward`, in the listing's order.
 
         Without a position it starts at that end of the list. Also says whether more lie beyond.
         """
-        bounds = {f"seek_{index}": value for index, value in enumerate(position or ())}
-        page = self._page(bounds, limit + 1, descending=self.order.descending != backward)
+        page = self._page(limit + 1, descending=self.order.descending != backward, position=position)
         return page.then(lambda items: (items[:limit][::-1] if backward else items[:limit], len(items) > limit))
 
-    def _page(self, where: Mapping[str, Any], limit: int, *, descending: bool) -> Question[list[T]]:
-        small = self.plain and "offset" not in where and limit <= _SMALL
-        way = _Way(descending, "seek_0" in where, "offset" in where, limit if small else None)
-        near = min(_NEAR + _NEAR_AN_ITEM * (where.get("offset", 0) + limit), _NEAR_AT_MOST)
+    def _page(
+        self, limit: int, *, descending: bool, offset: int = 0, position: tuple[Any, ...] | None = None
+    ) -> Question[list[T]]:
+        usual = self.plain and not offset and limit in _USUAL
+        way = _Way(descending, position is not None, offset > 0, limit if usual else None)
         query = _built(self.statement, self.keys, self.searched, self.order, way)
-        values = {**self.values, **where, "limit": limit, "near": near}
+        near = min(_NEAR + _NEAR_AN_ITEM * (offset + limit), _NEAR_AT_MOST)
+        bounds = {f"seek_{index}": value for index, value in enumerate(position or ())}
+        values = {**self.values, **bounds, "offset": offset, "limit": limit, "near": near}
         return Question(query, values, lambda rows: [self.item(row) for row in rows])
 
 
@@ -146,7 +150,7 @@ def _search(
 
 
 def _page(statement: Select[Any], columns: Sequence[ColumnElement[Any]], way: _Way) -> Select[Any]:
-    # Of a value, PostgreSQL could not foresee how many rows it is, and would plan the page anew each time.
+    # Of a value, PostgreSQL could not foresee how many rows it is, and would always plan the page anew.
     limit = bindparam("limit") if way.rows is None else literal_column(str(way.rows), Integer)
     statement = statement.order_by(*_directed(columns, way)).limit(limit)
     return statement.offset(bindparam("offset")) if way.skipping else statement

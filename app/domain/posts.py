@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypedDict
 from sqlalchemy import ColumnElement, Select, bindparam, delete, insert, literal, null, or_, select, update
 from sqlalchemy.engine import Connection
 
-from app.db import Query, Question
+from app.db import ONE, Query, Question
 from app.db.types import contains, joined, trigrams
 from app.domain import errors
 from app.domain.clock import now
@@ -130,7 +130,8 @@ _VISIBLE = {
     for detailed, viewed in itertools.product((True, False), repeat=2)
 }
 _BY_ID = {
-    shape: Query(visible.where(posts.c.id == bindparam("post_id")), at_once=64) for shape, visible in _VISIBLE.items()
+    shape: Query(visible.where(posts.c.id == bindparam("post_id")).limit(ONE), at_once=64)
+    for shape, visible in _VISIBLE.items()
 }
 _INSERT = Query(
     insert(posts)

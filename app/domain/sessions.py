@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import bindparam, delete, insert, or_, select, update
 from sqlalchemy.engine import Connection
 
-from app.db import Query
+from app.db import ONE, Query
 from app.domain import errors
 from app.domain.clock import now
 from app.domain.models import refresh_tokens, sessions
@@ -19,11 +19,13 @@ from app.domain.tokens import Claims
 REUSE_TOLERANCE = timedelta(seconds=10)
 
 _LIVING = Query(
-    select(sessions.c.user_id).where(
+    select(sessions.c.user_id)
+    .where(
         sessions.c.id == bindparam("session_id"),
         sessions.c.user_id == bindparam("user_id"),
         or_(sessions.c.only_token.is_(None), sessions.c.only_token == bindparam("token_id")),
-    ),
+    )
+    .limit(ONE),
     at_once=64,
 )
 _CLEAR = Query(

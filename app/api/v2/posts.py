@@ -165,9 +165,9 @@ async def list_posts(
     if query.published is False and viewer is None:
         raise errors.unauthenticated()
     listing = posts.listed(viewer, query.filter(), posts.ORDERS[query.sort])
-    found = page_of(listing, query, request, lambda post: post_of(post, viewer))
+    page = page_of(listing, query, request, lambda post: post_of(post, viewer))
     return await visitor.ask(
-        found.then(lambda found: Reply(PostPage(data=found.data, page=found.page), headers=found.headers))
+        page.then(lambda found: Reply(PostPage(data=found.data, page=found.page), headers=found.headers))
     )
 
 
