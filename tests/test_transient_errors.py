@@ -6,8 +6,9 @@ from contextlib import contextmanager
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.exc import OperationalError
 
-from app.db import Database
+from app.db import Database, retried
 from tests.steps import PASSWORD, Steps, at_once
 from tests.test_migrations import execute, new_database, opened
 from tests.test_requests import serving
@@ -105,6 +106,26 @@ def test_a_lock_of_sqlite_is_waited_for_and_then_503(tmp_path):
         assert (refused.status_code, refused.json()["code"]) == (503, "unavailable")
         assert int(refused.headers["retry-after"]) > 0
         assert client.get("/v2/posts").json()["data"] == [writing.result().json() | {"my_vote": None}]
+
+
+@pytest.mark.parametrize(
+    ("patience", "least", "most"), [(0.001, 5, 10), (2.1, 1, 1)], ids=["soon", "after two seconds"]
+)
+def test_what_fails_is_tried_ten_times_within_two_seconds(tmp_path, patience, least, most):
+    """Where the lock stays, a write is given up in the end; one that waited for it too long is not tried again."""
+    with new_database("sqlite://", tmp_path) as url, opened(url) as holder:
+        database, attempts = Database(url, lock_timeout=patience), []
+
+        @retried
+        def write():
+            attempts.append(1)
+            with database.write():
+                pass
+
+        with holder.write(), pytest.raises(OperationalError):
+            write()
+        database.close()
+    assert least <= len(attempts) <= most
 
 
 def sleeping_trigger(database: Database, when: str) -> None:

@@ -1,15 +1,18 @@
 """Running a transaction again that met another one, or whose connection broke."""
 
+import time
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from functools import wraps
+from typing import ParamSpec, TypeVar
 
 import structlog
 from sqlalchemy.exc import DBAPIError
-from tenacity import RetryCallState, retry, retry_if_exception, stop_after_attempt, stop_before_delay
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, stop_before_delay
 from tenacity import wait_random_exponential as random_exponential
 
 from app.db.errors import is_transient, is_unavailable
 
+P = ParamSpec("P")
 K = TypeVar("K")
 T = TypeVar("T")
 
@@ -27,17 +30,40 @@ def _note(state: RetryCallState) -> None:
     )
 
 
-# Decorates the function of a request that holds the block `with db.write()`: the whole of it is run again, up to ten
-# times within two seconds, when a transient error ends it (see `is_transient`); then the error is raised. So it must
-# change nothing but the database. A lost COMMIT is never run again: nobody knows whether it happened. Statements in
-# AUTOCOMMIT are: only such belong there as may happen twice.
-retried = retry(
-    retry=retry_if_exception(is_transient),
-    stop=stop_after_attempt(_ATTEMPTS) | stop_before_delay(_SECONDS),
-    wait=random_exponential(multiplier=_FIRST_PAUSE, max=_LONGEST_PAUSE),
-    before_sleep=_note,
-    reraise=True,
-)
+def retried(function: Callable[P, T]) -> Callable[P, T]:
+    """Decorates the function of a request that holds the block `with db.write()`.
+
+    The whole of it is run again, up to ten times within two seconds, when a transient error ends it (see
+    `is_transient`); then the error is raised. So it must change nothing but the database. A lost COMMIT is never run
+    again: nobody knows whether it happened. Statements in AUTOCOMMIT are: only such belong there as may happen twice.
+    """
+
+    @wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        began = time.monotonic()
+        try:
+            return function(*args, **kwargs)
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            # Tenacity is told only now, of this run as the first: to ask it at once was a tenth of what a vote costs.
+            failed = [error]
+            retrying = Retrying(
+                retry=retry_if_exception(is_transient),
+                stop=stop_after_attempt(_ATTEMPTS) | stop_before_delay(_SECONDS - (time.monotonic() - began)),
+                wait=random_exponential(multiplier=_FIRST_PAUSE, max=_LONGEST_PAUSE),
+                before_sleep=_note,
+                reraise=True,
+            )
+
+        def attempt() -> T:
+            if failed:
+                raise failed.pop()
+            return function(*args, **kwargs)
+
+        return retrying(attempt)
+
+    return run
 
 
 def each_alone_after_failure(find: Callable[[Sequence[K]], Sequence[T]], keys: Sequence[K]) -> Sequence[T | Exception]:
