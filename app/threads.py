@@ -99,8 +99,8 @@ class Loader(Generic[K, T]):
     all the same, so that one that hangs, or that waits for a thread, holds nobody up. `find` is given 1 to `most` keys,
     and gives for each what was found or the exception to raise; one that it raises itself is raised for all of them.
 
-    How many go together doubles with every call that is quick, and is 1 again after one that is not: where to find one
-    takes long, to find many might take longer than they can wait.
+    How many go together doubles with a call of as many that was quick, and is 1 again after one that was not: where to
+    find one takes long, to find many might take longer than they can wait.
     """
 
     _PATIENCE = 0.01  # seconds
@@ -149,6 +149,8 @@ class Loader(Generic[K, T]):
     async def _call(self, queue: _Queue[K, T]) -> None:
         await asyncio.sleep(0)  # who comes in the same turn of the event loop need not wait for the next call
         taken, queue.waiting = queue.waiting[: self._at_once], queue.waiting[self._at_once :]
+        if not taken:
+            return  # a call before this one took them
         begun: list[_Wanted[K, T]] = []
 
         def find() -> Sequence[T | Exception]:
@@ -159,8 +161,10 @@ class Loader(Generic[K, T]):
             try:
                 return self._find([wanted.key for wanted in begun]) if begun else []
             finally:
-                quick = time.monotonic() - began < self._QUICK
-                self._at_once = min(self._at_once * 2, self._most) if quick else 1
+                if time.monotonic() - began >= self._QUICK:
+                    self._at_once = 1
+                elif len(begun) >= self._at_once:  # no more than twice as many as have been tried
+                    self._at_once = min(len(begun) * 2, self._most)
 
         try:
             for wanted, answer in zip(begun, await in_thread(find), strict=True):

@@ -6,6 +6,7 @@ import threading
 import time
 from datetime import UTC, datetime
 
+import pytest
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
@@ -23,6 +24,12 @@ from tests.test_transient_errors import WAITING, meanwhile, wait_until
 
 SECONDS = 10  # to wait for what has to happen
 END_WHAT_WAITS = WAITING.replace("count(*)", "pg_terminate_backend(pid, 5000)")
+
+
+@pytest.fixture
+def unhurried(monkeypatch):
+    """Every call is quick enough, however busy the machine is."""
+    monkeypatch.setattr(Loader, "_QUICK", SECONDS)
 
 
 class Calls:
@@ -59,10 +66,10 @@ class Calls:
         return tasks
 
     async def warm(self):
-        """Have so many quick calls that the next takes as many as there may be."""
-        for _ in range(6):
+        """Have calls so quick and so full that the next takes as many as there may be."""
+        for number in (1, 2, 4, 8, 16, 32):
             self.may_end.release()
-            await asyncio.gather(*await self.ask(0))
+            await asyncio.gather(*await self.ask(*range(number)))
             await self.begins()
         for noted in (self.made, self.at_work, self.turns):
             noted.clear()
@@ -78,8 +85,10 @@ def run(coroutine):
     return asyncio.run(asyncio.wait_for(coroutine, SECONDS))
 
 
-def test_who_asks_at_the_same_time_is_in_one_call_of_64_at_most():
+@pytest.mark.usefixtures("unhurried")
+def test_who_asks_at_the_same_time_is_in_one_call_of_64_at_most(monkeypatch):
     """One call after the other, also in the next event loop; all in it, and nobody else, count as at work."""
+    monkeypatch.setattr(Loader, "_PATIENCE", SECONDS)
     calls = Calls()
 
     async def ask():
@@ -95,6 +104,7 @@ def test_who_asks_at_the_same_time_is_in_one_call_of_64_at_most():
     assert not any(turn.working for turn in calls.turns.values())
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_a_call_that_hangs_holds_up_nobody():
     """Who comes during a call goes with the next, which does not wait for that for long."""
     calls = Calls()
@@ -112,6 +122,7 @@ def test_a_call_that_hangs_holds_up_nobody():
     assert calls.made == [[0], [1, 2]]
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_one_is_refused_alone_and_all_hear_of_what_breaks():
     """An exception for one key is raised for who asked for that; one of the call for all in it, and it goes on."""
     calls = Calls()
@@ -129,6 +140,7 @@ def test_one_is_refused_alone_and_all_hear_of_what_breaks():
     ]  # fmt: skip
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_who_is_given_up_is_looked_for_no_more():
     """A request that ends before its call, or while that waits for a thread, is not in it; the others get theirs."""
     calls = Calls()
@@ -150,6 +162,7 @@ def test_who_is_given_up_is_looked_for_no_more():
     assert calls.made == [[0], [3]]
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_who_leaves_during_a_call_leaves_the_others_theirs():
     """A request that is given up while its call is under way changes nothing for who is in it, too."""
     calls = Calls()
@@ -166,29 +179,29 @@ def test_who_leaves_during_a_call_leaves_the_others_theirs():
 
 
 def test_how_many_go_together_depends_on_how_long_it_takes():
-    """Twice as many after each quick call; after a slow one, which for many might be too slow, one alone."""
+    """Twice as many as were quickly found together; after a slow call, which for many might be too slow, one alone."""
     calls = Calls()
 
-    async def ask():
-        for number in (1, 2, 4, 8):
-            calls.may_end.release()
-            await asyncio.gather(*await calls.ask(*range(number)))
-        asked = await calls.ask(*range(16))
-        await asyncio.sleep(0.5)
-        calls.may_end.release()
-        await asyncio.gather(*asked)
-        asked = await calls.ask(*range(3))
-        calls.may_end.release(3)
+    async def ask(number, calls_needed, seconds=0.0):
+        asked = await calls.ask(*range(number))
+        await asyncio.sleep(seconds)
+        calls.may_end.release(calls_needed)
         await asyncio.gather(*asked)
 
-    run(ask())
-    assert [len(keys) for keys in calls.made][:6] == [1, 2, 4, 8, 16, 1]
+    async def ask_all():
+        for number, calls_needed in ((1, 1), (1, 1), (3, 2), (8, 2)):
+            await ask(number, calls_needed)
+        await ask(2, 1, seconds=0.5)
+        await ask(3, 3)
+
+    run(ask_all())
+    assert [len(keys) for keys in calls.made][:8] == [1, 1, 2, 1, 4, 4, 2, 1]
 
 
-def warm(client, path, headers=None):
-    """Ask so often that from now on as many as may be are found together."""
-    for _ in range(6):
-        assert client.get(path, headers=headers).status_code == 200
+def warm(*jobs):
+    """Ask so often, all at once, that from now on many are found together."""
+    for _ in range(4):
+        at_once(*jobs)
 
 
 def all_wait(database):
@@ -235,6 +248,7 @@ def test_everybody_reads_what_they_would_have_read_alone(client, steps, database
     if database.engine.dialect.name == "sqlite":
         assert at_once(*jobs) == alone
         return
+    warm(*jobs)
     with database.write() as connection, meanwhile(lambda: at_once(*jobs)) as together:
         connection.execute(sa.text("LOCK TABLE posts"))
         all_wait(database)
@@ -284,6 +298,7 @@ class Counted(Query):
         return super().rows_of_each(connection, asked)
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_everybody_gets_their_own_answer(database):
     """The same rows, asked for at once, may have different answers, and one may be an error: that asks nobody anew."""
     query = Counted()
@@ -313,13 +328,14 @@ def test_everybody_gets_their_own_answer(database):
     assert query.asked == [1, 2, 3, 1]
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_a_connection_that_breaks_refuses_nobody(postgres_url, tmp_path):
     """Many wait for one connection: when PostgreSQL ends it, they are read over another."""
     with new_database(postgres_url, tmp_path) as url, serving(url) as client, opened(url) as database:
         steps = Steps(client)
         path = f"/v2/posts/{steps.post(steps.person())['id']}"
         jobs = [lambda: client.get(path)] * 20
-        warm(client, path)
+        warm(*jobs)
         with database.write() as connection, meanwhile(lambda: at_once(*jobs)) as together:
             connection.execute(sa.text("LOCK TABLE posts"))
             all_wait(database)
@@ -329,6 +345,7 @@ def test_a_connection_that_breaks_refuses_nobody(postgres_url, tmp_path):
         assert [reply.status_code for reply in together.result()] == [200] * 20
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_a_post_that_cannot_be_read_is_nobody_elses_trouble(postgres_url, tmp_path):
     """One of many posts has a time that Python does not know: that one is 500, and the others are read."""
     with new_database(postgres_url, tmp_path) as url, opened(url) as database:
@@ -338,7 +355,7 @@ def test_a_post_that_cannot_be_read_is_nobody_elses_trouble(postgres_url, tmp_pa
             with database.write() as connection:
                 connection.execute(sa.text("UPDATE posts SET created_at = '10000-01-01' WHERE id = 2"))
             jobs = [lambda path=path: client.get(path) for path in [good, bad] * 10]
-            warm(client, good)
+            warm(*jobs)
             with database.write() as connection, meanwhile(lambda: at_once(*jobs)) as together:
                 connection.execute(sa.text("LOCK TABLE posts"))
                 all_wait(database)
@@ -357,8 +374,7 @@ def test_who_has_no_session_does_not_wait_for_sessions(postgres_url, tmp_path):
         author = steps.person()
         path = f"/v2/posts/{steps.post(author)['id']}"
         jobs = [lambda headers=headers: client.get(path, headers=headers) for headers in (author.headers, {}) * 10]
-        warm(client, path)
-        warm(client, path, author.headers)
+        warm(*jobs)
         with database.write() as connection:
             connection.execute(sa.text("LOCK TABLE sessions"))
             assert [reply.status_code for reply in at_once(*jobs)] == [503, 200] * 10

@@ -74,9 +74,9 @@ class Query:
     def rows_of_each(
         self, connection: Connection, asked: Sequence[Mapping[str, Any]]
     ) -> Sequence[Sequence[Sequence[Any]]]:
-        """Run it with each of these values; gives for each all its rows. Those that are the same are asked for once.
+        """Run it with each of these values; gives for each all its rows. Those that are equal are asked for once.
 
-        PostgreSQL is asked once for all, unless only one is to be asked for `at_once`.
+        PostgreSQL is asked once for all, unless only one is to be asked for `at_once`. Values must be hashable.
         """
         keys = [frozenset(values.items()) for values in asked]
         different = dict(zip(keys, asked, strict=True))
