@@ -118,13 +118,15 @@ def test_metrics_are_told_to_any_host(tmp_path):
 def test_several_workers_tell_the_sum(database_url, tmp_path):
     """Whichever of 3 workers is asked, it tells what all have counted; a stop leaves no folder behind."""
     with new_database(database_url, tmp_path) as url, LiveServer(url, tmp_path, WORKERS="3") as server:
-        for _ in range(60):
+        asked = 0
+        while asked < 60 or len(list(tmp_path.glob("tandem-metrics-*/counter_*.db"))) < 3:  # the third may start late
             assert httpx2.get(f"{server.url}/v2/posts").status_code == 200
+            asked += 1
+            assert asked < 5_000
         answers = [samples(httpx2.get(f"{server.url}/metrics")) for _ in range(9)]
         labels = {"version": "v2", "operation": "GET /posts", "status": "2xx", "phase": "current"}
-        assert {value(found, "http_requests_total", **labels) for found in answers} == {60}
-        assert {value(found, "http_request_duration_seconds_count", **labels) for found in answers} == {60}
+        assert {value(found, "http_requests_total", **labels) for found in answers} == {asked}
+        assert {value(found, "http_request_duration_seconds_count", **labels) for found in answers} == {asked}
         assert {value(found, "api_version_sunset_timestamp_seconds", version="v1") for found in answers} == {1858291200}
         assert len({value(found, "api_usage_written_timestamp_seconds") for found in answers}) == 1
-        assert len(list(tmp_path.glob("tandem-metrics-*/counter_*.db"))) == 3
     assert not list(tmp_path.glob("tandem-metrics-*"))
