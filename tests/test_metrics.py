@@ -129,4 +129,5 @@ def test_several_workers_tell_the_sum(database_url, tmp_path):
         assert {value(found, "http_request_duration_seconds_count", **labels) for found in answers} == {asked}
         assert {value(found, "api_version_sunset_timestamp_seconds", version="v1") for found in answers} == {1858291200}
         assert len({value(found, "api_usage_written_timestamp_seconds") for found in answers}) == 1
+        assert len(list(tmp_path.glob("tandem-metrics-*/counter_*.db"))) == 3
     assert not list(tmp_path.glob("tandem-metrics-*"))

@@ -23,6 +23,8 @@ from app.versioning import ApiVersion
 
 T = TypeVar("T")
 
+_Asked = tuple[Claims | None, Question[Any]]
+
 
 class Reader:
     """Asks questions for callers: what many ask of one `Query` at the same time, together, where it allows that."""
@@ -46,10 +48,10 @@ class Reader:
                 sessions.authenticate(connection, claims)
             return question.ask(connection)
 
-    def _find(self, asked: Sequence["_Asked"]) -> Sequence[Any | Exception]:
+    def _find(self, asked: Sequence[_Asked]) -> Sequence[Any | Exception]:
         return each_alone_after_failure(self._read, asked)
 
-    def _read(self, asked: Sequence["_Asked"]) -> list[Any | Exception]:
+    def _read(self, asked: Sequence[_Asked]) -> list[Any | Exception]:
         with self._database.read() as connection:
             callers = {claims for claims, _ in asked if claims is not None}
             living = {None, *sessions.living(connection, callers)}
@@ -60,9 +62,6 @@ class Reader:
             _answer(question, next(found)) if claims in living else errors.unauthenticated()
             for claims, question in asked
         ]
-
-
-_Asked = tuple[Claims | None, Question[Any]]
 
 
 def _answer(question: Question[T], rows: Sequence[Sequence[Any]]) -> T | Exception:
@@ -147,11 +146,6 @@ class Visitor:
 
     async def ask(self, question: Question[T]) -> T:
         return await self.core.reader.ask(self.claims, question)
-
-    @contextmanager
-    def read(self) -> Iterator[tuple[Connection, int | None]]:
-        with self.core.database.read() as connection:
-            yield connection, sessions.authenticate(connection, self.claims) if self.claims else None
 
 
 class CallerOf(SecurityBase):
