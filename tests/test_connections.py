@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from app.db.query import Query
-from app.domain.models import Tag
+from app.domain.models import tags
 from tests.test_migrations import execute, new_database, opened
 
 PID = sa.text("SELECT pg_backend_pid()")
@@ -100,7 +100,7 @@ def test_a_transaction_that_only_the_driver_knows_is_no_trap(keeping):
     def go_on_after_rolling_back():
         with database.write() as connection:
             connection.rollback()
-            return Query(sa.insert(Tag).values(name="left").returning(Tag.id)).scalar(connection, {})
+            return Query(sa.insert(tags).values(name="left").returning(tags.c.id)).scalar(connection, {})
 
     assert in_thread(go_on_after_rolling_back)
     nothing_is_left(database, in_thread)

@@ -20,7 +20,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy.exc import DatabaseError, IntegrityError
 
 from app.db import Database, migrations, schema
-from app.domain.models import Base
+from app.domain.models import metadata
 from app.main import create_app, open_database
 from tests.conftest import make_settings
 from tests.steps import Steps
@@ -97,7 +97,7 @@ def test_up_and_down_and_up_again(fresh):
     url, database = fresh
     assert not tables(database)
     migrations.upgrade(database)
-    assert tables(database) == set(Base.metadata.tables)
+    assert tables(database) == set(metadata.tables)
     migrations.downgrade(database, "base")
     assert not tables(database)
     with database.read() as connection:
@@ -220,7 +220,7 @@ def test_every_constraint_has_its_name(fresh):
     _, database = fresh
     migrations.upgrade(database)
     inspector = sa.inspect(database.engine)
-    for table in Base.metadata.sorted_tables:
+    for table in metadata.sorted_tables:
         primary = inspector.get_pk_constraint(table.name)["name"]
         if database.engine.dialect.name == "sqlite" and table.dialect_options["sqlite"]["autoincrement"]:
             primary = table.primary_key.name  # SQLite has no place for a name there
@@ -286,4 +286,4 @@ def test_the_stock_alembic_command(fresh):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert tables(database) == set(Base.metadata.tables)
+    assert tables(database) == set(metadata.tables)

@@ -14,7 +14,7 @@ from fastapi.testclient import TestClient
 
 from app.adoption import activity, clients, ledger, plan
 from app.domain import users
-from app.domain.models import User
+from app.domain.models import users as users_table
 from app.main import create_app
 from app.versioning.registry import LEAST_NOTICE, SUPPORT_MONTHS
 from app.versioning.usage import Client, Counts, Use
@@ -399,7 +399,7 @@ def test_what_ends_a_session_ends_it_here(admin, steps, client, database, how):
                 users.reset_password(connection, "ada@example.com", "no hash")
         case "demotion":
             with database.write() as connection:
-                connection.execute(sa.update(User).values(is_admin=False))
+                connection.execute(sa.update(users_table).values(is_admin=False))
     assert admin.get("/portal/adoption").status_code == 303
 
 

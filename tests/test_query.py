@@ -12,7 +12,7 @@ from app.db import Query, Question
 from app.db.query import MOST_PREPARED
 from app.db.types import UtcDateTime
 from app.domain import posts, users
-from app.domain.models import User
+from app.domain.models import users as people
 from app.domain.posts import ORDERS, PostFilter
 from tests.test_migrations import opened
 
@@ -35,12 +35,11 @@ def test_one_connection_keeps_so_many_plans_and_no_more(database):
 def test_many_are_asked_for_as_each_would_be(database, steps):
     """Each gets its own rows, or none, in their order; text is compared as it is, however long, and None as NULL."""
     ids = [steps.person(email).id for email in ("ada@example.com", "o'bob@example.com", "eve@example.com")]
-    table = User.__table__
     since = sa.bindparam("since", type_=UtcDateTime())
     named = (
-        sa.select(table.c.email, sa.bindparam("mark", type_=sa.String(3)))
-        .where(table.c.id < sa.bindparam("below"), table.c.created_at > since)
-        .order_by(table.c.email.desc())
+        sa.select(people.c.email, sa.bindparam("mark", type_=sa.String(3)))
+        .where(people.c.id < sa.bindparam("below"), people.c.created_at > since)
+        .order_by(people.c.email.desc())
         .limit(2)
     )
     query = Query(named, at_once=2)

@@ -1,106 +1,84 @@
 """The tables of what operators know of the API's clients."""
 
-from datetime import datetime
-
-from sqlalchemy import CheckConstraint, ForeignKey, Index, SmallInteger, String, Text
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import Boolean, CheckConstraint, Column, ForeignKey, Index, SmallInteger, String, Table, Text
 
 from app.db.types import Id, OrderedString, UtcDateTime
-from app.domain.models import Base
+from app.domain.models import metadata
 
+# The programs that call the API. A client's id is in the tokens it obtains.
+api_clients = Table(
+    "api_clients",
+    metadata,
+    Column("id", OrderedString, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("contact", Text, nullable=False),  # whom to write to before something changes
+    Column("pinned_version", String(32)),
+    Column("owner_id", Id, ForeignKey("users.id", ondelete="SET NULL"), index=True),
+    Column("brownout_exempt", Boolean, nullable=False, default=False),
+    Column("created_at", UtcDateTime, nullable=False),
+)
 
-class ApiClient(Base):
-    """A program that calls the API. Its id is in the tokens it obtains."""
+# That a client's owner has read the date: of one sunset of one version.
+consents = Table(
+    "client_consents",
+    metadata,
+    Column("client_id", OrderedString, ForeignKey("api_clients.id", ondelete="CASCADE"), primary_key=True),
+    Column("version", String(32), primary_key=True),
+    Column("sunset", UtcDateTime, nullable=False),  # a consent to one date is none to another
+    Column("given_at", UtcDateTime, nullable=False),
+)
 
-    __tablename__ = "api_clients"
+brownouts = Table(
+    "brownouts",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("version", String(32), nullable=False),
+    Column("starts_at", UtcDateTime, nullable=False),
+    Column("ends_at", UtcDateTime, nullable=False),
+    Column("client", String(64)),  # NULL: any; it need not be a registered one
+    Column("percentage", SmallInteger, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("cancelled_at", UtcDateTime),
+    CheckConstraint("ends_at > starts_at", name="window"),
+    CheckConstraint("percentage BETWEEN 1 AND 100", name="percentage"),
+    sqlite_autoincrement=True,
+)
 
-    id: Mapped[str] = mapped_column(OrderedString, primary_key=True)
-    name: Mapped[str] = mapped_column(Text)
-    contact: Mapped[str] = mapped_column(Text)  # whom to write to before something changes
-    pinned_version: Mapped[str | None] = mapped_column(String(32))
-    owner_id: Mapped[int | None] = mapped_column(Id, ForeignKey("users.id", ondelete="SET NULL"), index=True)
-    brownout_exempt: Mapped[bool] = mapped_column(default=False)
-    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+# What every worker must know to have happened: that an operator switched something on, what one of them did.
+switches = Table(
+    "switches",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("changed_at", UtcDateTime, nullable=False),
+)
 
+# How often a client has called an operation within an hour, or within a day once it is rolled up.
+usage = Table(
+    "usage",
+    metadata,
+    Column("starts_at", UtcDateTime, primary_key=True),
+    Column("version", String(32), primary_key=True),
+    Column("operation", String(255), primary_key=True),
+    Column("client", String(64), primary_key=True),
+    Column("source", String(16), primary_key=True),
+    Column("status_class", SmallInteger, primary_key=True),
+    Column("calls", Id, nullable=False),
+    Index(None, "version", "starts_at"),
+    Index(None, "client", "starts_at"),
+)
 
-class Consent(Base):
-    """That a client's owner has read the date: of one sunset of one version."""
-
-    __tablename__ = "client_consents"
-
-    client_id: Mapped[str] = mapped_column(
-        OrderedString, ForeignKey("api_clients.id", ondelete="CASCADE"), primary_key=True
-    )
-    version: Mapped[str] = mapped_column(String(32), primary_key=True)
-    sunset: Mapped[datetime] = mapped_column(UtcDateTime)  # a consent to one date is none to another
-    given_at: Mapped[datetime] = mapped_column(UtcDateTime)
-
-
-class PlannedBrownout(Base):
-    __tablename__ = "brownouts"
-
-    id: Mapped[int] = mapped_column(Id, primary_key=True)
-    version: Mapped[str] = mapped_column(String(32))
-    starts_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    ends_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    client: Mapped[str | None] = mapped_column(String(64))  # None: any; it need not be a registered one
-    percentage: Mapped[int] = mapped_column(SmallInteger)
-    reason: Mapped[str] = mapped_column(Text)
-    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    cancelled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-
-    __table_args__ = (
-        CheckConstraint("ends_at > starts_at", name="window"),
-        CheckConstraint("percentage BETWEEN 1 AND 100", name="percentage"),
-        {"sqlite_autoincrement": True},
-    )
-
-
-class Switch(Base):
-    """What every worker must know to have happened: that an operator switched something on, what one of them did."""
-
-    __tablename__ = "switches"
-
-    name: Mapped[str] = mapped_column(String(64), primary_key=True)
-    changed_at: Mapped[datetime] = mapped_column(UtcDateTime)
-
-
-class Usage(Base):
-    """How often a client has called an operation within an hour, or within a day once it is rolled up."""
-
-    __tablename__ = "usage"
-
-    starts_at: Mapped[datetime] = mapped_column(UtcDateTime, primary_key=True)
-    version: Mapped[str] = mapped_column(String(32), primary_key=True)
-    operation: Mapped[str] = mapped_column(String(255), primary_key=True)
-    client: Mapped[str] = mapped_column(String(64), primary_key=True)
-    source: Mapped[str] = mapped_column(String(16), primary_key=True)
-    status_class: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
-    calls: Mapped[int] = mapped_column(Id)
-
-    __table_args__ = (Index(None, "version", "starts_at"), Index(None, "client", "starts_at"))
-
-
-class FieldUsage(Base):
-    """How often a client has sent a parameter or a field of a body."""
-
-    __tablename__ = "usage_fields"
-
-    starts_at: Mapped[datetime] = mapped_column(UtcDateTime, primary_key=True)
-    version: Mapped[str] = mapped_column(String(32), primary_key=True)
-    operation: Mapped[str] = mapped_column(String(255), primary_key=True)
-    client: Mapped[str] = mapped_column(String(64), primary_key=True)
-    source: Mapped[str] = mapped_column(String(16), primary_key=True)
-    place: Mapped[str] = mapped_column(String(8), primary_key=True)
-    name: Mapped[str] = mapped_column(String(128), primary_key=True)
-    calls: Mapped[int] = mapped_column(Id)
-
-    __table_args__ = (Index(None, "version", "starts_at"),)
-
-
-api_clients = Base.metadata.tables["api_clients"]
-consents = Base.metadata.tables["client_consents"]
-brownouts = Base.metadata.tables["brownouts"]
-switches = Base.metadata.tables["switches"]
-usage = Base.metadata.tables["usage"]
-usage_fields = Base.metadata.tables["usage_fields"]
+# How often a client has sent a parameter or a field of a body.
+usage_fields = Table(
+    "usage_fields",
+    metadata,
+    Column("starts_at", UtcDateTime, primary_key=True),
+    Column("version", String(32), primary_key=True),
+    Column("operation", String(255), primary_key=True),
+    Column("client", String(64), primary_key=True),
+    Column("source", String(16), primary_key=True),
+    Column("place", String(8), primary_key=True),
+    Column("name", String(128), primary_key=True),
+    Column("calls", Id, nullable=False),
+    Index(None, "version", "starts_at"),
+)

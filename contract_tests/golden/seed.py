@@ -20,7 +20,7 @@ from app.adoption import clients
 from app.api.services import Services
 from app.db import Connection, Database
 from app.domain import posts, sessions, users, votes
-from app.domain.models import Base
+from app.domain.models import metadata
 from app.domain.tokens import AccessTokens
 from app.main import create_app
 from app.settings import Settings
@@ -151,7 +151,7 @@ def _tokens(connection: Connection, issuer: AccessTokens) -> dict[str, str]:
 @contextmanager
 def _tables_missing(database: Database) -> Iterator[None]:
     """Something no code of ours expects, so that it answers 500; it is not logged, for here it is expected."""
-    names = [table.name for table in Base.metadata.sorted_tables]
+    names = [table.name for table in metadata.sorted_tables]
 
     def rename(suffix: str, to: str) -> None:
         with database.write() as connection:
