@@ -76,7 +76,7 @@ app = typer.Typer(
 EXPECTED = (Failure, SettingsError, LifecycleError, DatabaseUnavailable, DomainError)
 
 
-def main() -> None:
+def run() -> None:
     """Run the command; a failure that can be foreseen ends in one line instead of a traceback."""
     try:
         app()
@@ -205,7 +205,3 @@ def settings() -> None:
     loaded = load_settings()
     served_versions(loaded)  # what `serve` would refuse is no setting in force
     echo_table([("setting", "value", "from"), *describe_settings(loaded)])
-
-
-if __name__ == "__main__":
-    main()

@@ -97,7 +97,7 @@ def fill(database: BenchDatabase, tell: Callable[[str], None]) -> str:
         name = dataset.make_dump(dump)
         tell(f"importing the data set ({name})")
         subprocess.run(
-            [sys.executable, "-m", "app.cli", "import", str(dump)],
+            [sys.executable, "-m", "app", "import", str(dump)],
             cwd=ROOT,
             env={**os.environ, "DATABASE_URL": database.url},
             capture_output=True,

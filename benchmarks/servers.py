@@ -54,7 +54,7 @@ CONTENDERS_BY_NAME = {
         Contender(
             "tandem",
             "Tandem",
-            (sys.executable, "-m", "app.cli", "serve", "--port", "{port}"),
+            (sys.executable, "-m", "app", "serve", "--port", "{port}"),
             folder=ROOT,
             peer=False,
         ),

@@ -223,7 +223,7 @@ def test_a_file_that_is_no_recording_is_told(contracts: Path, text: str):
 )
 def test_without_the_tools_for_tests_nothing_looks_replayed(arguments: list[str], code: int, out: str):
     """Where they are not installed the documents are compared all the same, and it is 2 with what to do, not green."""
-    program = "import sys; sys.modules['time_machine'] = None; from app.cli import main; main()"
+    program = "import sys; sys.modules['time_machine'] = None; from app.__main__ import main; main()"
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", program, "contract", *arguments],
         cwd=RECORDINGS.parents[1],

@@ -62,7 +62,7 @@ def next_release(tmp_path: Path) -> Path:
 
 def upgrading(release: Path, url: str) -> "subprocess.Popen[str]":
     environment = {**os.environ, "DATABASE_URL": url, "SECRET_KEY": "0" * 32, "PYTHONPATH": str(release)}
-    command = [sys.executable, "-m", "app.cli", "db", "upgrade"]
+    command = [sys.executable, "-m", "app", "db", "upgrade"]
     return subprocess.Popen(
         command, cwd=release, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )

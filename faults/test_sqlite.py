@@ -203,7 +203,7 @@ def test_a_read_only_disk_is_told_at_start(small_disk: Path, tmp_path: Path, mea
 def test_a_log_that_cannot_be_written(redirection: str, sqlite_url: str) -> None:
     """Standard error that is full, or closed, keeps nobody from being served."""
     port = free_port()
-    serve = f"exec {sys.executable} -m app.cli serve --port {port} {redirection}"
+    serve = f"exec {sys.executable} -m app serve --port {port} {redirection}"
     environment = {**os.environ, "DATABASE_URL": sqlite_url, "SECRET_KEY": "0" * 32}
     process = subprocess.Popen(["sh", "-c", serve], cwd=Path(__file__).parents[1], env=environment)
     try:

@@ -57,7 +57,7 @@ class LiveServer:
         self._log_began = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
             self.process: subprocess.Popen[Any] = subprocess.Popen(
-                [sys.executable, "-m", "app.cli", "serve", "--port", str(self.port)],
+                [sys.executable, "-m", "app", "serve", "--port", str(self.port)],
                 env=self._environment,
                 stdout=log,
                 stderr=subprocess.STDOUT,

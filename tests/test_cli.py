@@ -94,7 +94,7 @@ def tandem(*arguments, **environment):
         for name, value in {"SECRET_KEY": SECRET, "BCRYPT_ROUNDS": "4", **environment}.items():
             patch.setenv(name, str(value))
         try:
-            cli.main()
+            cli.run()
         except SystemExit as end:
             code = end.code or 0
     return Result(code, out.getvalue(), err.getvalue())
@@ -103,7 +103,7 @@ def tandem(*arguments, **environment):
 def own_process(*arguments, **environment):
     """What `subprocess` is told to run `tandem …` in a process of its own."""
     return {
-        "args": [sys.executable, "-m", "app.cli", *map(str, arguments)],
+        "args": [sys.executable, "-m", "app", *map(str, arguments)],
         "env": {**os.environ, "PYTHONPATH": str(ROOT), "SECRET_KEY": SECRET, "BCRYPT_ROUNDS": "4", **environment},
         "text": True,
     }

@@ -154,7 +154,7 @@ def test_revisions_are_numbered_and_the_newest_is_told():
 def test_two_migrate_at_once(fresh):
     """Of several that migrate an empty database at the same moment one does it, and the others find it done."""
     url, database = fresh
-    command = [sys.executable, "-m", "app.cli", "db", "upgrade"]
+    command = [sys.executable, "-m", "app", "db", "upgrade"]
     environment = {**os.environ, "DATABASE_URL": url, "PYTHONPATH": str(ROOT), "SECRET_KEY": "0" * 32}
     processes = [subprocess.Popen(command, env=environment, stderr=subprocess.PIPE) for _ in range(3)]
     for process in processes:

@@ -52,19 +52,19 @@ def sources(tree, *versions):
 def test_a_scaffolded_version_passes_its_tests(tree):
     """`tandem versions new v3` makes a preview whose copied tests pass at once, and touches no other version."""
     before = sources(tree, "v1", "v2")
-    shown = run(tree, "app.cli", "versions", "new", "v3")
+    shown = run(tree, "app", "versions", "new", "v3")
     assert "app/api/v3/posts.py" in shown
     assert sources(tree, "v1", "v2") == before
     some = ("tests/v3/test_posts.py", "tests/v3/test_listing.py", "tests/test_routes.py", "tests/test_architecture.py")
     assert " passed" in run(tree, "pytest", *some, "-k", "not postgresql", "-o", "addopts=")
-    assert re.search(r"^v3 +preview", run(tree, "app.cli", "versions", "list"), re.MULTILINE)
-    again = run(tree, "app.cli", "versions", "new", "v3", succeeds=False)
+    assert re.search(r"^v3 +preview", run(tree, "app", "versions", "list"), re.MULTILINE)
+    again = run(tree, "app", "versions", "new", "v3", succeeds=False)
     assert again == ""
 
 
 def test_renaming_a_field_in_the_next_version(tree):
     """A member with another name in v3 costs a few lines of v3, and the contracts of v1 and v2 are as released."""
-    run(tree, "app.cli", "versions", "new", "v3")
+    run(tree, "app", "versions", "new", "v3")
     others, file = sources(tree, "v1", "v2"), tree / "app/api/v3/posts.py"
     before = file.read_text()
     model, reply = before.partition("class Post(TypedDict):")[::2]
@@ -73,9 +73,9 @@ def test_renaming_a_field_in_the_next_version(tree):
     changed = [line for line in difflib.ndiff(before.splitlines(), file.read_text().splitlines()) if line[0] in "+-"]
     assert 0 < len(changed) <= MOST_LINES
     assert sources(tree, "v1", "v2") == others
-    run(tree, "app.cli", "contract", "check", "--documents-only")
-    assert '"text"' in run(tree, "app.cli", "openapi", "v3")
-    assert '"text"' not in run(tree, "app.cli", "openapi", "v2")
+    run(tree, "app", "contract", "check", "--documents-only")
+    assert '"text"' in run(tree, "app", "openapi", "v3")
+    assert '"text"' not in run(tree, "app", "openapi", "v2")
 
 
 def test_deleting_the_oldest_version(tree):
@@ -87,7 +87,7 @@ def test_deleting_the_oldest_version(tree):
         registration.read_text().replace("import v1, ", "import ").replace("(v1.VERSION, v2.VERSION)", "(v2.VERSION,)")
     )
     registration.write_text(word)
-    run(tree, "app.cli", "contract", "check", "--documents-only")
+    run(tree, "app", "contract", "check", "--documents-only")
     some = ("tests/v2/test_posts.py", "tests/v2/test_users.py", "tests/test_routes.py", "tests/test_architecture.py")
     assert " passed" in run(tree, "pytest", *some, "-k", "not postgresql", "-o", "addopts=")
-    assert "v1" not in run(tree, "app.cli", "versions", "list")
+    assert "v1" not in run(tree, "app", "versions", "list")
