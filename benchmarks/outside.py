@@ -11,10 +11,13 @@ import shutil
 import statistics
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
+from operator import truediv
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 from rich.console import Console
 from rich.table import Table
@@ -22,7 +25,7 @@ from rich.table import Table
 from benchmarks import environments, machine
 from benchmarks.bench import prepare
 from benchmarks.database import BenchDatabase, fill, postgresql
-from benchmarks.load import CONNECTIONS, closed_loop
+from benchmarks.load import CONNECTIONS, Closed, closed_loop
 from benchmarks.operations import Exchange, Operation, compare, operations
 from benchmarks.servers import CONTENDERS_BY_NAME, Server
 
@@ -44,6 +47,18 @@ end
 """
 
 
+class Rates(NamedTuple):
+    """Requests in a second, and in a second of the server's processor time; or shares of the limit's."""
+
+    by_time: float
+    by_processor_time: float
+
+
+class Both(NamedTuple):
+    bench: Rates
+    wrk: Rates
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.outside", description="The ratios by wrk.")
     parser.add_argument("--rounds", type=int, default=5)
@@ -53,7 +68,7 @@ def main() -> None:
     tell = Console(stderr=True).print
     environments.python(tell)
     machine.take_place()
-    found: dict[str, dict[str, list[tuple[float, float]]]] = {name: {} for name in OPERATIONS}
+    found: dict[str, dict[str, list[Both]]] = {name: {} for name in OPERATIONS}
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="tandem-outside-")))
         database = stack.enter_context(postgresql())
@@ -71,16 +86,18 @@ def main() -> None:
             script.write_text(_script(others[name].exchanges))
             for round_ in range(rounds + 1):
                 tell(f"{others[name].title}: " + (f"round {round_} of {rounds}" if round_ else "warming up"))
-                rates = {}
+                told = {}
                 for server in servers.values():
-                    closed = closed_loop(server.port, ours[name].requests, ours[name].status, 1.0)
+                    bench = _rates(
+                        server, partial(closed_loop, server.port, ours[name].requests, ours[name].status, 1.0)
+                    )
                     _put_back(database, ours[name])
-                    rates[server.contender.name] = (closed.requests / closed.seconds, _wrk(server.port, script))
+                    wrk = _rates(server, partial(_wrk, server.port, script))
                     _put_back(database, ours[name])
+                    told[server.contender.name] = Both(bench, wrk)
                 if round_:
-                    for contender, (inside, outside) in rates.items():
-                        shares = inside / rates[BASE][0], outside / rates[BASE][1]
-                        found[name].setdefault(contender, []).append(shares)
+                    for contender, both in told.items():
+                        found[name].setdefault(contender, []).append(_shares(both, told[BASE]))
     _show({others[name].title: shares for name, shares in found.items()})
 
 
@@ -99,31 +116,45 @@ def _script(exchanges: Sequence[Exchange]) -> str:
     return _SCRIPT % ",\n".join(lines)
 
 
-def _wrk(port: int, script: Path) -> float:
-    """Requests a second; RuntimeError when any was refused or not answered."""
+def _rates(server: Server, ask: Callable[[], Closed]) -> Rates:
+    before = server.cpu_seconds()
+    answered = ask()
+    return Rates(answered.requests / answered.seconds, answered.requests / (server.cpu_seconds() - before))
+
+
+def _wrk(port: int, script: Path) -> Closed:
+    """RuntimeError when any was refused or not answered."""
     command = ["wrk", "-t1", f"-c{CONNECTIONS}", "-d2s", "-s", str(script), f"http://127.0.0.1:{port}"]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     if "Non-2xx" in said or "Socket errors" in said:
         raise RuntimeError(said)
-    rate = re.search(r"Requests/sec:\s+([\d.]+)", said)
+    requests, rate = re.search(r"(\d+) requests in", said), re.search(r"Requests/sec:\s+([\d.]+)", said)
+    assert requests is not None, said
     assert rate is not None, said
-    return float(rate[1])
+    return Closed(int(requests[1]), int(requests[1]) / float(rate[1]))
 
 
-def _show(found: dict[str, dict[str, list[tuple[float, float]]]]) -> None:
+def _shares(of: Both, limit: Both) -> Both:
+    return Both(*(Rates(*map(truediv, each, base)) for each, base in zip(of, limit, strict=True)))
+
+
+def _show(found: dict[str, dict[str, list[Both]]]) -> None:
     """Of each operation and contender: the share of the limit that the bench finds, that wrk finds, and the two."""
-    table = Table("operation", *(name for name in NAMES if name != BASE), title="bench, wrk: wrk to bench")
-    furthest = 0.0
-    for title, contenders in found.items():
-        cells = []
-        for name in NAMES:
-            if name != BASE:
-                inside, outside = (statistics.median(shares) for shares in zip(*contenders[name], strict=True))
-                furthest = max(furthest, abs(outside / inside - 1))
-                cells.append(f"{inside:.2f}, {outside:.2f}: {outside / inside:.2f}")
-        table.add_row(title, *cells)
-    Console(width=140).print(table)
-    print(f"furthest apart: {furthest:.0%}, at most {AGREED:.0%} is agreement")
+    contenders = [name for name in NAMES if name != BASE]
+    for by, measure in enumerate(("requests a second", "requests in a second of processor time")):
+        table = Table("operation", *contenders, title=f"{measure}: bench, wrk: wrk to bench")
+        furthest = 0.0
+        for title, shares in found.items():
+            cells = []
+            for name in contenders:
+                bench, wrk = (
+                    statistics.median(tool[by] for tool in tools) for tools in zip(*shares[name], strict=True)
+                )
+                furthest = max(furthest, abs(wrk / bench - 1))
+                cells.append(f"{bench:.2f}, {wrk:.2f}: {wrk / bench:.2f}")
+            table.add_row(title, *cells)
+        Console(width=140).print(table)
+        print(f"furthest apart: {furthest:.0%}, at most {AGREED:.0%} is agreement")
 
 
 if __name__ == "__main__":
