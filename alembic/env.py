@@ -4,10 +4,16 @@ from alembic import context
 
 from app.adoption import models
 from app.db import Database
+from app.db.types import UtcDateTime
 from app.settings import Settings
 
 # Of PostgreSQL alone, and of an expression, which Alembic cannot compare.
 SEARCH_INDEX = "ix_posts_title_trigrams"
+
+
+def render_item(kind, item, _context):
+    """A type of ours as the columns have it: a revision must mean the same for ever, and our types may change."""
+    return "sa.DateTime(timezone=True)" if kind == "type" and isinstance(item, UtcDateTime) else False
 
 
 def run(connection):
@@ -15,6 +21,7 @@ def run(connection):
         connection=connection,
         include_name=lambda name, _kind, _parents: name != SEARCH_INDEX,
         target_metadata=models.metadata,
+        render_item=render_item,
         render_as_batch=True,  # SQLite cannot ALTER: Alembic copies the table instead
         compare_type=True,
         compare_server_default=True,
