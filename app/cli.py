@@ -132,10 +132,11 @@ def serve(
     _check_port_is_free(settings)
     with opened(settings) as database, database.read() as connection:
         revision = schema.current(connection)
+    complaint = schema.complaint(revision)
     if revision is None:
-        raise DatabaseUnavailable("the database has no tables yet; run: tandem db upgrade")
-    if revision != schema.newest():  # served all the same: a release may be on its way, and /readyz tells
-        _tell("the database is not at the newest migration; run: tandem db upgrade")
+        raise DatabaseUnavailable(complaint)
+    if complaint is not None:  # served all the same: a release may be on its way, and /readyz tells
+        _tell(complaint)
     _greet(settings)
     if settings.workers > 1:
         configure_logging(json=settings.logs_json, level=settings.log_level)  # the supervisor tells of who has died

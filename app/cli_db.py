@@ -5,8 +5,8 @@ from typing import Annotated
 import typer
 from alembic.util import CommandError
 
-from app.cli_support import failing, opened, opened_migrated
-from app.db import migrations, schema
+from app.cli_support import Failure, failing, opened, opened_migrated
+from app.db import Database, migrations, schema
 
 commands = typer.Typer(name="db", help="The database's schema: its migrations.", no_args_is_help=True)
 
@@ -15,6 +15,7 @@ commands = typer.Typer(name="db", help="The database's schema: its migrations.",
 def upgrade(revision: Annotated[str, typer.Argument(help="Where to go.")] = "head") -> None:
     """Bring the schema forward, by default to the newest revision. Safe to repeat."""
     with failing(CommandError), opened(made=True) as database:
+        _refuse_later(database)
         migrations.upgrade(database, revision)
     current()
 
@@ -25,8 +26,17 @@ def downgrade(
 ) -> None:
     """Take the schema back. What only the newer schema can hold is lost."""
     with failing(CommandError), opened() as database:
+        _refuse_later(database)
         migrations.downgrade(database, revision)
     current()
+
+
+def _refuse_later(database: Database) -> None:
+    """Of a revision that a later release made, this one has no file to go anywhere from."""
+    with database.read() as connection:
+        revision = schema.current(connection)
+    if revision is not None and revision > schema.newest():
+        raise Failure(schema.complaint(revision))
 
 
 @commands.command()

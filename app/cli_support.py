@@ -45,8 +45,9 @@ def opened_migrated() -> Iterator[Database]:
     """As `opened`, for what needs the tables."""
     with opened() as database:
         with database.read() as connection:
-            if schema.current(connection) != schema.newest():
-                raise DatabaseUnavailable("the database is not at the newest migration; run: tandem db upgrade")
+            complaint = schema.complaint(schema.current(connection))
+        if complaint is not None:
+            raise DatabaseUnavailable(complaint)
         yield database
 
 

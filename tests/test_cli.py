@@ -26,7 +26,7 @@ from app.main import create_app
 from tests.conftest import SECRET, make_settings
 from tests.server import free_port
 from tests.steps import PASSWORD, Steps
-from tests.test_migrations import ROOT, new_database
+from tests.test_migrations import ROOT, new_database, opened
 
 pytestmark = pytest.mark.usefixtures("scratch")
 
@@ -309,6 +309,31 @@ def test_db_check_fails_on_drift(there):
     with engine.begin() as connection:
         connection.execute(sa.text("ALTER TABLE users ADD COLUMN shoe_size INTEGER"))
     assert "shoe_size" in one_line(tandem("db", "check", **there))
+
+
+def test_a_database_of_a_later_release(there):
+    """It is said to be one, and nobody is sent to migrate it: this release has no file to go there or back from."""
+    with opened(there["DATABASE_URL"]) as database, database.write() as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+    for command in (("db", "upgrade"), ("db", "downgrade", "-1"), ("db", "check"), ("export", "a.jsonl")):
+        told = one_line(tandem(*command, **there))
+        assert told == f"the database is at migration 9999, of a later release; this one ends with {HEAD}"
+
+
+def test_interrupted_while_it_is_imported():
+    """Ctrl-C in the first second is no error of the program's: no traceback, and the exit code of an interrupt."""
+    program = """
+import signal, sys
+class Interrupting:
+    def find_spec(name, *_):
+        if name == "app.cli":
+            signal.raise_signal(signal.SIGINT)
+sys.meta_path.insert(0, Interrupting)
+from app.__main__ import main
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
 def test_db_by_steps(there):

@@ -24,6 +24,17 @@ def newest() -> str:
     return max(numbers)
 
 
+def complaint(revision: str | None) -> str | None:
+    """What is wrong with a database at this revision, and what to do; None at the newest."""
+    if revision is None:
+        return "the database has no tables yet; run: tandem db upgrade"
+    if revision < newest():
+        return "the database is not at the newest migration; run: tandem db upgrade"
+    if revision > newest():
+        return f"the database is at migration {revision}, of a later release; this one ends with {newest()}"
+    return None
+
+
 def current(connection: Connection) -> str | None:
     """The revision the database is at; None for an empty one."""
     if not sa.inspect(connection).has_table(_ALEMBIC_VERSION.name):
