@@ -76,6 +76,25 @@ def test_a_server_loads_nothing_that_only_others_need():
     assert not loaded & (others | {"app.domain.transfer", "app.versioning.contract", "app.versioning.scaffold"})
 
 
+def test_the_collector_rests_while_the_command_is_imported():
+    """Modules are not looked through for garbage again and again; what the command does is."""
+    program = """
+import gc, sys
+collections = []
+gc.callbacks.append(lambda phase, _: collections.append(phase))
+from app.__main__ import main
+sys.argv = ["tandem", "--version"]
+try:
+    main()
+finally:
+    print(len(collections), gc.isenabled(), gc.get_freeze_count() > 50_000)
+"""
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    number, enabled, frozen = told.stdout.split()[-3:]
+    assert int(number) < 50  # it is some 500 otherwise
+    assert (enabled, frozen) == ("True", "True")
+
+
 @pytest.mark.skipif((os.cpu_count() or 1) < 2 or sys.platform != "linux", reason="benchmarks need two cores")
 def test_what_is_measured_has_a_core_of_its_own():
     """A server that is started once the load has taken its place is on another core than the load."""
