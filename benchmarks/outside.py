@@ -1,10 +1,11 @@
 """The ratios of `make bench` once more, by another tool and with other ids: `python -m benchmarks.outside`.
 
-wrk (https://github.com/wg/wrk) asks each contender for two seconds, right after our own closed loop did for one, over
-as many connections. What both find of a contender, as a share of the limit, stands side by side. Nothing is kept.
+wrk (https://github.com/wg/wrk) asks each contender for a second, right before or after our own closed loop does, over
+as many connections. What both find of a contender, as a share of the limit, stands side by side, and how far they
+agree: what wrk finds to what the bench finds beside it, of the contender and of the limit. Nothing is kept.
 
 When wrk stops it leaves the last request of each connection unanswered, though the server has worked for it: by
-processor time it finds up to 4 % less of what is slowest.
+processor time it finds up to 8 % less of what is slowest.
 """
 
 import argparse
@@ -18,7 +19,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
-from operator import truediv
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
@@ -42,7 +42,8 @@ _PAUSE = 0.2  # seconds: what wrk left unanswered when it stopped is not to be t
 
 _SCRIPT = """
 local made, place = {}, 0
-function init()
+function init(args)
+  place = tonumber(args[1])
   for at, it in ipairs({ %s }) do made[at] = wrk.format(it[1], it[2], it[3], it[4]) end
 end
 function request()
@@ -68,14 +69,18 @@ class Told(NamedTuple):
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.outside", description="The ratios by wrk.")
-    parser.add_argument("--rounds", type=int, default=5)
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("operations", nargs="*", help="all without any")
+    arguments = parser.parse_args()
+    rounds, wanted = arguments.rounds, arguments.operations or OPERATIONS
+    if unknown := set(wanted) - set(OPERATIONS):
+        parser.error(f"no operation {', '.join(sorted(unknown))}; there are {', '.join(OPERATIONS)}")
     if shutil.which("wrk") is None:
         sys.exit("wrk is not installed; Debian: apt install wrk")
     tell = Console(stderr=True).print
     environments.python(tell)
     machine.take_place()
-    found: dict[str, dict[str, list[Told]]] = {name: {} for name in OPERATIONS}
+    found: dict[str, dict[str, list[Told]]] = {name: {} for name in wanted}
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="tandem-outside-")))
         database = stack.enter_context(postgresql())
@@ -88,19 +93,25 @@ def main() -> None:
             servers[name] = stack.enter_context(Server(CONTENDERS_BY_NAME[name], database.url, folder))
             compare(servers["tandem"], servers[name], list(ours.values()), material)
             database.put_back()
-        for name in OPERATIONS:
+        for name in wanted:
             script = folder / f"{name}.lua"
             script.write_text(_script(others[name].exchanges))
+            place = 0  # in the script: whoever voted the same twice would have nothing to do
             for round_ in range(rounds + 1):
                 tell(f"{others[name].title}: " + (f"round {round_} of {rounds}" if round_ else "warming up"))
                 turn = round_ % len(servers)
                 for server in [*servers.values()][turn:] + [*servers.values()][:turn]:
-                    bench = _rates(server, partial(_closed, server.port, ours[name]))
-                    _put_back(database, ours[name])
-                    wrk = _rates(server, partial(_wrk, server.port, script))
-                    _put_back(database, ours[name])
+                    asked = {
+                        "bench": partial(_closed, server.port, ours[name]),
+                        "wrk": partial(_wrk, server.port, script, place),
+                    }
+                    rates = {}
+                    for tool in sorted(asked, reverse=bool(round_ % 2)):
+                        answered, rates[tool] = _asked(server, asked[tool])
+                        place += answered + CONNECTIONS if tool == "wrk" else 0
+                        _put_back(database, ours[name])
                     if round_:
-                        found[name].setdefault(server.contender.name, []).append(Told(bench, wrk))
+                        found[name].setdefault(server.contender.name, []).append(Told(**rates))
     _show({others[name].title: told for name, told in found.items()})
 
 
@@ -120,19 +131,31 @@ def _script(exchanges: Sequence[Exchange]) -> str:
     return _SCRIPT % ",\n".join(lines)
 
 
-def _rates(server: Server, ask: Callable[[], Closed]) -> Rates:
+def _asked(server: Server, ask: Callable[[], Closed]) -> tuple[int, Rates]:
+    """How many requests were answered, and at which rates."""
     before = server.cpu_seconds()
     answered = ask()
-    return Rates(answered.requests / answered.seconds, answered.requests / (server.cpu_seconds() - before))
+    rates = Rates(answered.requests / answered.seconds, answered.requests / (server.cpu_seconds() - before))
+    return answered.requests, rates
 
 
 def _closed(port: int, operation: Operation) -> Closed:
     return closed_loop(port, operation.requests, operation.status, 1.0)
 
 
-def _wrk(port: int, script: Path) -> Closed:
-    """RuntimeError when any was refused or not answered."""
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", "-d2s", "-s", str(script), f"http://127.0.0.1:{port}"]
+def _wrk(port: int, script: Path, place: int) -> Closed:
+    """What is answered of the script from that place on; RuntimeError when any was refused or not answered."""
+    command = [
+        "wrk",
+        "-t1",
+        f"-c{CONNECTIONS}",
+        "-d1s",
+        "-s",
+        str(script),
+        f"http://127.0.0.1:{port}",
+        "--",
+        str(place),
+    ]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     if "Non-2xx" in said or "Socket errors" in said:
         raise RuntimeError(said)
@@ -140,6 +163,11 @@ def _wrk(port: int, script: Path) -> Closed:
     assert requests is not None, said
     assert rate is not None, said
     return Closed(int(requests[1]), int(requests[1]) / float(rate[1]))
+
+
+def _wrk_to_bench(told: Sequence[Told], by: int) -> float:
+    """What wrk finds of a contender to what the bench finds right beside it: the machine's noise hits both."""
+    return statistics.median(each.wrk[by] / each.bench[by] for each in told)
 
 
 def _show(found: dict[str, dict[str, list[Told]]]) -> None:
@@ -152,11 +180,11 @@ def _show(found: dict[str, dict[str, list[Told]]]) -> None:
             cells = []
             for name in contenders:
                 rounds = [*zip(told[name], told[BASE], strict=True)]
-                bench = [contender.bench[by] / limit.bench[by] for contender, limit in rounds]
-                wrk = [contender.wrk[by] / limit.wrk[by] for contender, limit in rounds]
-                agreement = statistics.median(map(truediv, wrk, bench))
+                bench = statistics.median(contender.bench[by] / limit.bench[by] for contender, limit in rounds)
+                wrk = statistics.median(contender.wrk[by] / limit.wrk[by] for contender, limit in rounds)
+                agreement = _wrk_to_bench(told[name], by) / _wrk_to_bench(told[BASE], by)
                 furthest = max(furthest, abs(agreement - 1))
-                cells.append(f"{statistics.median(bench):.2f}, {statistics.median(wrk):.2f}: {agreement:.2f}")
+                cells.append(f"{bench:.2f}, {wrk:.2f}: {agreement:.2f}")
             table.add_row(title, *cells)
         Console(width=140).print(table)
         print(f"furthest apart: {furthest:.0%}, at most {AGREED:.0%} is agreement")
