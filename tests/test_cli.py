@@ -328,6 +328,7 @@ class Interrupting:
     def find_spec(name, *_):
         if name == "app.cli":
             signal.raise_signal(signal.SIGINT)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 sys.meta_path.insert(0, Interrupting)
 from app.__main__ import main
 main()
