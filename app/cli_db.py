@@ -32,11 +32,10 @@ def downgrade(
 
 
 def _refuse_later(database: Database) -> None:
-    """Of a revision that a later release made, this one has no file to go anywhere from."""
     with database.read() as connection:
-        revision = schema.current(connection)
-    if revision is not None and revision > schema.newest():
-        raise Failure(schema.complaint(revision))
+        later = schema.of_later_release(schema.current(connection))
+    if later is not None:
+        raise Failure(later)
 
 
 @commands.command()

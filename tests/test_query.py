@@ -12,7 +12,7 @@ from app.db import Query, Question
 from app.db.query import MOST_PREPARED
 from app.db.types import UtcDateTime
 from app.domain import posts, users
-from app.domain.models import users as people
+from app.domain.models import users as users_table
 from app.domain.posts import ORDERS, PostFilter
 from tests.test_migrations import opened
 
@@ -37,9 +37,9 @@ def test_many_are_asked_for_as_each_would_be(database, steps):
     ids = [steps.person(email).id for email in ("ada@example.com", "o'bob@example.com", "eve@example.com")]
     since = sa.bindparam("since", type_=UtcDateTime())
     named = (
-        sa.select(people.c.email, sa.bindparam("mark", type_=sa.String(3)))
-        .where(people.c.id < sa.bindparam("below"), people.c.created_at > since)
-        .order_by(people.c.email.desc())
+        sa.select(users_table.c.email, sa.bindparam("mark", type_=sa.String(3)))
+        .where(users_table.c.id < sa.bindparam("below"), users_table.c.created_at > since)
+        .order_by(users_table.c.email.desc())
         .limit(2)
     )
     query = Query(named, at_once=2)

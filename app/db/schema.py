@@ -28,11 +28,16 @@ def complaint(revision: str | None) -> str | None:
     """What is wrong with a database at this revision, and what to do; None at the newest."""
     if revision is None:
         return "the database has no tables yet; run: tandem db upgrade"
-    if revision < newest():
-        return "the database is not at the newest migration; run: tandem db upgrade"
-    if revision > newest():
-        return f"the database is at migration {revision}, of a later release; this one ends with {newest()}"
-    return None
+    if (later := of_later_release(revision)) is not None:
+        return later
+    return None if revision == newest() else "the database is not at the newest migration; run: tandem db upgrade"
+
+
+def of_later_release(revision: str | None) -> str | None:
+    """That this code has no file to go anywhere from, when a later release has migrated the database; else None."""
+    if revision is None or revision <= (known := newest()):
+        return None
+    return f"the database is at migration {revision}, of a later release; this one ends with {known}"
 
 
 def current(connection: Connection) -> str | None:
