@@ -18,7 +18,6 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
@@ -101,17 +100,10 @@ def main() -> None:
                 tell(f"{others[name].title}: " + (f"round {round_} of {rounds}" if round_ else "warming up"))
                 turn = round_ % len(servers)
                 for server in [*servers.values()][turn:] + [*servers.values()][:turn]:
-                    asked = {
-                        "bench": partial(_closed, server.port, ours[name]),
-                        "wrk": partial(_wrk, server.port, script, place),
-                    }
-                    rates = {}
-                    for tool in sorted(asked, reverse=bool(round_ % 2)):
-                        answered, rates[tool] = _asked(server, asked[tool])
-                        place += answered + CONNECTIONS if tool == "wrk" else 0
-                        _put_back(database, ours[name])
+                    told, answered = _turn(server, database, ours[name], script, place, wrk_first=bool(round_ % 2))
+                    place += answered + CONNECTIONS
                     if round_:
-                        found[name].setdefault(server.contender.name, []).append(Told(**rates))
+                        found[name].setdefault(server.contender.name, []).append(told)
     _show({others[name].title: told for name, told in found.items()})
 
 
@@ -131,16 +123,27 @@ def _script(exchanges: Sequence[Exchange]) -> str:
     return _SCRIPT % ",\n".join(lines)
 
 
+def _turn(
+    server: Server, database: BenchDatabase, operation: Operation, script: Path, place: int, *, wrk_first: bool
+) -> tuple[Told, int]:
+    """What both tools tell of the server, one right after the other, and how many requests of wrk it answered."""
+    asked = {
+        "bench": lambda: closed_loop(server.port, operation.requests, operation.status, 1.0),
+        "wrk": lambda: _wrk(server.port, script, place),
+    }
+    rates, answered = {}, {}
+    for tool in sorted(asked, reverse=wrk_first):
+        answered[tool], rates[tool] = _asked(server, asked[tool])
+        _put_back(database, operation)
+    return Told(**rates), answered["wrk"]
+
+
 def _asked(server: Server, ask: Callable[[], Closed]) -> tuple[int, Rates]:
     """How many requests were answered, and at which rates."""
     before = server.cpu_seconds()
     answered = ask()
     rates = Rates(answered.requests / answered.seconds, answered.requests / (server.cpu_seconds() - before))
     return answered.requests, rates
-
-
-def _closed(port: int, operation: Operation) -> Closed:
-    return closed_loop(port, operation.requests, operation.status, 1.0)
 
 
 def _wrk(port: int, script: Path, place: int) -> Closed:
