@@ -135,6 +135,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         set_threads(settings.database_pool_size, database.keep_connections)
+        if redis is not None:
+            await redis.connect()
         async with bookkeeper, watch:
             yield
         if redis is not None:

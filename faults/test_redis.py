@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import httpx2
 import pytest
+from redis import Redis
 
 from faults.conftest import Measured
 from faults.redis import RedisServer
@@ -76,7 +77,10 @@ def used_by_each(server: LiveServer) -> list[int]:
 
 
 def test_workers_count_together(redis: RedisServer, sqlite_url: str, tmp_path: Path) -> None:
-    """Of twice the quota, sent by many connections to four workers, exactly the quota is let through."""
+    """Of twice the quota, sent by many connections to four workers, exactly the quota is let through.
+
+    Each worker asks Redis over one connection: to open one for each request would take longer than it is waited for.
+    """
     limits = {"RATE_LIMIT_ENABLED": "true", "RATE_LIMIT_ADDRESS": f"{QUOTA}/hour", "REDIS_URL": redis.url}
     with LiveServer(sqlite_url, tmp_path, WORKERS="4", **limits) as server:
         found: list[int] = []
@@ -90,6 +94,9 @@ def test_workers_count_together(redis: RedisServer, sqlite_url: str, tmp_path: P
             thread.start()
         for thread in threads:
             thread.join()
+        with Redis.from_url(redis.url) as own:
+            connected = own.info("clients")["connected_clients"] - 1
+    assert connected == 4
     assert (found.count(200), found.count(429)) == (QUOTA, QUOTA)
 
 

@@ -4,6 +4,7 @@ import asyncio
 import re
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 import structlog
 from redis.asyncio import Redis
@@ -11,7 +12,7 @@ from redis.exceptions import RedisError
 
 from app.versioning.quotas import MemoryCounters, Policy
 
-PATIENCE = 0.1  # how long Redis may take to answer, seconds
+PATIENCE = 0.25  # how long Redis may take to answer, seconds; a worker that waits for a core looks late
 PAUSE = 1.0  # how long it is left alone when it did not, seconds
 
 _URL = re.compile(r"rediss?://[^/?]*(/\d*)?(\?.*)?")  # the client takes a database that is no number for the first one
@@ -31,19 +32,39 @@ def redis_client(url: str) -> Redis:
     return client
 
 
+class _Count(NamedTuple):
+    key: str
+    seconds: int  # that the key lives
+    used: asyncio.Future[int]
+
+
 class RedisCounters:
     """Of all workers, in Redis. While it does not answer in time, every worker counts for itself.
 
-    Then one request in `PAUSE` seconds asks it again, so that none waits for longer than `PATIENCE`, and hardly any at
-    all. `on_change` is called with whether the workers count together, when that changes.
+    Then one request in `PAUSE` seconds asks it again, so that hardly any waits, and none for longer than `PATIENCE`, or
+    twice that behind others' answer. `on_change` is called with whether the workers count together, when that changes.
+
+    What requests count while an answer is under way goes to Redis together, after it and over the same connection. With
+    one for each, many at once would be busy connecting for longer than `PATIENCE`.
     """
 
     def __init__(self, url: str, on_change: Callable[[bool], None] = lambda _: None) -> None:
         self._redis = redis_client(url)
+        self._waiting: list[_Count] = []
+        self._asking: asyncio.Task[None] | None = None
         self._alone = MemoryCounters()
         self._away = False
         self._ask_again = 0.0
         self._on_change = on_change
+
+    async def connect(self) -> None:
+        """Before the first request, which would have to wait for it. Where Redis is away, it is asked again later."""
+        self._ask_again = time.monotonic() + PAUSE
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await self._redis.execute_command("PING")
+        except (RedisError, OSError) as error:  # TimeoutError is an OSError
+            self._note_away(error)
 
     async def count(self, policy: Policy, caller: str, window: int) -> int:
         moment = time.monotonic()
@@ -51,30 +72,54 @@ class RedisCounters:
             return await self._alone.count(policy, caller, window)
         self._ask_again = moment + PAUSE
         try:
-            async with asyncio.timeout(PATIENCE):
-                used = await self._add_one(f"tandem-limits:{policy.name}/{caller}/{window}", policy.window)
-        except (RedisError, OSError) as error:  # TimeoutError is an OSError
-            self._note(away=True, reason=str(error) or "no answer in time")
+            used = await self._add_one(f"tandem-limits:{policy.name}/{caller}/{window}", policy.window)
+        except (RedisError, OSError) as error:
+            self._note_away(error)
             return await self._alone.count(policy, caller, window)
-        self._note(away=False)
+        self._note_back()
         return used
 
     async def _add_one(self, key: str, seconds: int) -> int:
-        async with self._redis.pipeline(transaction=True) as pipeline:
-            pipeline.incr(key)
-            pipeline.expire(key, seconds)
-            used, _ = await pipeline.execute()
-        return int(used)
+        used: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Count(key, seconds, used))
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(self._ask())
+        return await used
 
-    def _note(self, *, away: bool, reason: str = "") -> None:
-        if away == self._away:
+    async def _ask(self) -> None:
+        """Until nobody waits any more, or all of them have heard that there is no answer."""
+        while self._waiting:
+            taken, self._waiting = self._waiting, []
+            try:
+                async with asyncio.timeout(PATIENCE), self._redis.pipeline(transaction=True) as pipeline:
+                    for count in taken:
+                        pipeline.incr(count.key)
+                        pipeline.expire(count.key, count.seconds)
+                    answers = await pipeline.execute()
+            except Exception as error:  # noqa: BLE001 - who waits hears of it
+                taken, self._waiting = taken + self._waiting, []
+                for count in taken:
+                    if not count.used.done():
+                        count.used.set_exception(error)
+                return
+            for count, used in zip(taken, answers[::2], strict=True):
+                if not count.used.done():  # its request was not given up
+                    count.used.set_result(int(used))
+
+    def _note_away(self, error: Exception) -> None:
+        if self._away:
             return
-        self._away = away
-        if away:
-            log.warning("Redis does not answer: each worker counts requests for itself", reason=reason)
-        else:
-            log.warning("Redis answers again: the workers count requests together")
-        self._on_change(not away)
+        self._away = True
+        reason = str(error) or "no answer in time"
+        log.warning("Redis does not answer: each worker counts requests for itself", reason=reason)
+        self._on_change(False)
+
+    def _note_back(self) -> None:
+        if not self._away:
+            return
+        self._away = False
+        log.warning("Redis answers again: the workers count requests together")
+        self._on_change(True)
 
     async def close(self) -> None:
         """Close every connection."""
