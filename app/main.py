@@ -104,7 +104,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     versions = served_versions(settings)
     secret = settings.secret_key.get_secret_value()
     fallbacks = [key.get_secret_value() for key in settings.secret_key_fallbacks]
-    hasher = PasswordHasher(rounds=settings.bcrypt_rounds, workers=settings.password_hash_workers)
+    hasher = PasswordHasher(
+        rounds=settings.bcrypt_rounds, workers=settings.password_hash_workers, begin=database.keep_connections
+    )
     throttle = Throttle(settings.login_failures_allowed, timedelta(seconds=settings.login_lock_seconds))
     services = Services(
         database=database,

@@ -30,10 +30,10 @@ class PasswordHasher:
     At most `workers` run at once, beside as many that were given up, in threads that give way to all others: a rush of
     logins must take neither the threads nor the cores that serve everything else. The others wait for `limiter`. A hash
     makes do with what is left over of the cores, and is done once more with a tenth of one when that was less
-    (docs/decisions/0018).
+    (docs/decisions/0018). `begin` is called first in each of the threads in which `run` calls.
     """
 
-    def __init__(self, *, rounds: int, workers: int) -> None:
+    def __init__(self, *, rounds: int, workers: int, begin: Callable[[], None] | None = None) -> None:
         self._context = CryptContext(
             schemes=["bcrypt_sha256", "bcrypt"],
             deprecated=["bcrypt"],  # hashes of older systems verify, and are replaced at the next login
@@ -43,7 +43,13 @@ class PasswordHasher:
         # Of no known password, and as costly as the hashes made here. Made in advance: nobody's first login may take
         # longer than that of somebody.
         self._nobodys = f"$bcrypt-sha256$v=2,t=2b,r={rounds}$x3kUlT1yytkiOhrELTNa5e$eBouHdoxgCVVQ2wZC76b0ysQqbZ3hyO"
-        self._threads = ThreadPoolExecutor(workers, "password", _give_way, (_NICER,))
+
+        def begin_gently() -> None:
+            _give_way(_NICER)
+            if begin is not None:
+                begin()
+
+        self._threads = ThreadPoolExecutor(workers, "password", begin_gently)
         self._left_over = threading.Semaphore(workers)
         self._patience = 2.0 ** max(1, rounds - 11)  # seconds; as long as a hash takes with that tenth
         self.limiter = anyio.CapacityLimiter(workers)
