@@ -77,9 +77,13 @@ EXPECTED = (Failure, SettingsError, LifecycleError, DatabaseUnavailable, DomainE
 
 
 def run() -> None:
-    """Run the command; a failure that can be foreseen ends in one line instead of a traceback."""
+    """Run the command; wrong usage, and a failure that can be foreseen, end in one line instead of a traceback."""
     try:
-        app()
+        sys.exit(app(standalone_mode=False))
+    except typer.TyperException as error:
+        _fail_usage(error)
+    except typer.Abort:  # the end of what a question would be answered from
+        _fail("there was no answer")
     except EXPECTED as error:
         _fail(str(error))
     except SQLAlchemyError as error:
@@ -88,9 +92,17 @@ def run() -> None:
         _fail(f"{error.filename or 'input/output'}: {error.strerror or error}")
 
 
-def _fail(message: str) -> None:
+def _fail_usage(error: typer.TyperException) -> None:
+    message = " ".join(error.format_message().split()).rstrip(".")
+    if not message:  # a group without a command has shown its help
+        sys.exit(error.exit_code)
+    context = getattr(error, "ctx", None)
+    _fail(f"{message}; see: {context.command_path} --help" if context else message, error.exit_code)
+
+
+def _fail(message: str, status: int = 1) -> None:
     typer.echo(f"tandem: {message}", err=True)
-    sys.exit(1)
+    sys.exit(status)
 
 
 def _tell_version(asked: bool) -> None:

@@ -215,10 +215,11 @@ def test_help(scratch, command):
     ids=" ".join,
 )
 def test_wrong_usage(arguments):
-    """What cannot be meant exits with 2 and the usage, on standard error."""
+    """What cannot be meant exits with 2 and one line on standard error, which names the help to look at."""
     result = tandem(*arguments, TANDEM_PASSWORD=PASSWORD)
     assert (result.code, result.out) == (2, "")
-    assert re.match(r"Usage: .*tandem ", result.err)
+    command = "" if arguments == ("fly",) else f"{arguments[0]} "
+    assert re.fullmatch(rf"tandem: .+; see: tandem {command}(\w+ )?--help\n", result.err)
 
 
 @pytest.mark.parametrize(
