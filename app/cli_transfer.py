@@ -34,8 +34,8 @@ def import_(
     with (
         failing(DumpError),
         opened_migrated() as database,
-        _progress(DownloadColumn()) as progress,
         transfer.open_dump(file) as (lines, at),
+        _progress(DownloadColumn()) as progress,
     ):
         task = progress.add_task("importing", total=file.stat().st_size)
         with database.write_in_bulk() as connection:
@@ -58,14 +58,12 @@ def export(
     with (
         failing(DumpError),
         opened_migrated() as database,
-        _progress(MofNCompleteColumn()) as progress,
+        transfer.create_dump(file) as out,
         database.snapshot() as connection,
+        _progress(MofNCompleteColumn()) as progress,
     ):
         task = progress.add_task("exporting", total=transfer.count(connection))
-        with transfer.create_dump(file) as out:
-            counts = transfer.export_dump(
-                connection, out, on_progress=lambda done: progress.update(task, completed=done)
-            )
+        counts = transfer.export_dump(connection, out, on_progress=lambda done: progress.update(task, completed=done))
     typer.echo(f"exported {counts.users} users, {counts.posts} posts, {counts.votes} votes")
 
 
