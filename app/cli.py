@@ -82,8 +82,8 @@ def run() -> None:
         sys.exit(app(standalone_mode=False))
     except typer.TyperException as error:
         _fail_usage(error)
-    except typer.Abort:  # the end of what a question would be answered from
-        _fail("there was no answer")
+    except typer.Abort:  # Ctrl-C, or the end of the input, where a password is asked for
+        _fail("no password was given; where nobody can type one, set TANDEM_PASSWORD")
     except EXPECTED as error:
         _fail(str(error))
     except SQLAlchemyError as error:
@@ -97,7 +97,7 @@ def _fail_usage(error: typer.TyperException) -> None:
     if not message:  # a group without a command has shown its help
         sys.exit(error.exit_code)
     context = getattr(error, "ctx", None)
-    _fail(f"{message}; see: {context.command_path} --help" if context else message, error.exit_code)
+    _fail(f"{message} (see: {context.command_path} --help)" if context else message, error.exit_code)
 
 
 def _fail(message: str, status: int = 1) -> None:

@@ -64,9 +64,10 @@ def check(
 
     It says what differs and what to do about it. 2 for what cannot be compared, or not be replayed.
     """
+    documents = _documents(versions)
     recordings = None if documents_only else _recordings()
     drifted = False
-    for version, document in _documents(versions):
+    for version, document in documents:
         try:
             drift = released.check(version, document, contracts)
             count, told = recordings.check(version, contracts / "golden") if recordings else (0, [])
@@ -89,10 +90,11 @@ def record(
     contracts: Contracts = CONTRACTS,
 ) -> None:
     """Record what is answered to scenarios that have no recording; the recordings that are there stay as they are."""
+    documents = _documents([name])
     recordings = _recordings()
     if recordings is None:
         raise typer.Exit(2)
-    for version, _ in _documents([name]):
+    for version, _ in documents:
         try:
             written = recordings.record(version, overwrite or (), contracts / "golden")
         except ContractError as error:

@@ -68,5 +68,7 @@ def export(
 
 
 def _progress(amount: Any) -> Progress:
+    """What shows it to somebody who looks: in a log, the last of it would stand before what went wrong."""
     columns = (TextColumn("{task.description}"), BarColumn(), amount, TimeElapsedColumn())
-    return Progress(*columns, console=Console(stderr=True))
+    console = Console(stderr=True)
+    return Progress(*columns, console=console, disable=not console.is_terminal)

@@ -13,7 +13,7 @@ import pytest
 from redis import Redis
 
 from faults.conftest import Measured
-from faults.redis import RedisServer
+from tests.redis_server import RedisServer
 from tests.server import LiveServer
 
 QUOTA = 40

@@ -1,5 +1,6 @@
 """Rate limits: who is counted, what replies tell of it, and what happens beyond."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -11,7 +12,10 @@ from fastapi.testclient import TestClient
 from app.domain.models import users
 from app.main import create_app
 from app.settings import SettingsError, load_settings
+from app.versioning.quotas import Policy
+from app.versioning.redis_counters import PAUSE, RedisCounters
 from tests.conftest import make_settings
+from tests.redis_server import RedisServer
 from tests.server import LiveServer
 from tests.steps import PASSWORD, Steps
 
@@ -252,3 +256,45 @@ def test_defaults_let_a_test_suite_pass():
     settings = make_settings("sqlite:///none.db")
     for limit in (settings.rate_limit_account, settings.rate_limit_address):
         assert 300 * 60 < int(limit.removesuffix("/minute")) < 600 * 60
+
+
+@pytest.fixture
+def redis(tmp_path):
+    server = RedisServer(tmp_path)
+    yield server
+    server.kill()
+
+
+def test_redis_counts_for_many_at_once(redis):
+    """Each gets a number of its own, also beside one that gives up; without Redis the worker's own, and told once."""
+    told: list[bool] = []
+
+    async def count():
+        counters = RedisCounters(redis.url, told.append)
+        await counters.connect()
+
+        async def one():
+            return await counters.count(Policy("address", 9, 60), "ada", 1)
+
+        async def many():
+            counting = [asyncio.create_task(one()) for _ in range(50)]
+            await asyncio.sleep(0)
+            counting[7].cancel()
+            numbers = await asyncio.gather(*counting, return_exceptions=True)
+            assert isinstance(numbers.pop(7), asyncio.CancelledError)
+            return numbers
+
+        together = await many()
+        redis.kill()
+        alone = await many()
+        redis.start()
+        await asyncio.sleep(PAUSE)
+        again = [await one(), await one()]
+        await counters.close()
+        return together, alone, again
+
+    together, alone, again = asyncio.run(count())
+    assert together == [*range(1, 8), *range(9, 51)]  # who gave up is counted all the same
+    assert sorted(alone) == [*range(1, 50)]
+    assert again == [1, 2]  # by a Redis that has begun anew
+    assert told == [False, True]

@@ -1,6 +1,6 @@
 """Signing up, logging in and changing a password.
 
-These hash, which takes long: each flow looks up, lets go of its connection, hashes, and only then writes. What
+These hash, which takes long: each flow looks up, hashes while no transaction is open, and only then writes. What
 is counted is written in the thread that hashes.
 """
 

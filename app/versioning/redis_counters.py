@@ -4,6 +4,7 @@ import asyncio
 import re
 import time
 from collections.abc import Callable
+from contextvars import Context
 from typing import NamedTuple
 
 import structlog
@@ -41,11 +42,12 @@ class _Count(NamedTuple):
 class RedisCounters:
     """Of all workers, in Redis. While it does not answer in time, every worker counts for itself.
 
-    Then one request in `PAUSE` seconds asks it again, so that hardly any waits, and none for longer than `PATIENCE`, or
-    twice that behind others' answer. `on_change` is called with whether the workers count together, when that changes.
+    Then one request in `PAUSE` seconds asks it again, so that hardly any waits. `on_change` is called with whether the
+    workers count together, when that changes.
 
     What requests count while an answer is under way goes to Redis together, after it and over the same connection. With
-    one for each, many at once would be busy connecting for longer than `PATIENCE`.
+    one for each, many at once would be busy connecting for longer than `PATIENCE`. To count takes twice that at most:
+    who waits behind an answer that does not come hears of it at once.
     """
 
     def __init__(self, url: str, on_change: Callable[[bool], None] = lambda _: None) -> None:
@@ -83,7 +85,7 @@ class RedisCounters:
         used: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Count(key, seconds, used))
         if self._asking is None or self._asking.done():
-            self._asking = asyncio.create_task(self._ask())
+            self._asking = asyncio.create_task(self._ask(), context=Context())  # of no request: it is for many
         return await used
 
     async def _ask(self) -> None:
