@@ -63,7 +63,7 @@ class RedisCounters:
         """Before the first request, which would have to wait for it. Where Redis is away, it is asked again later."""
         self._ask_again = time.monotonic() + PAUSE
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(PAUSE):  # no request waits yet
                 await self._redis.execute_command("PING")
         except (RedisError, OSError) as error:  # TimeoutError is an OSError
             self._note_away(error)
