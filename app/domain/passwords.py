@@ -33,7 +33,7 @@ class PasswordHasher:
     (docs/decisions/0018). `begin` is called first in each of the threads in which `run` calls.
     """
 
-    def __init__(self, *, rounds: int, workers: int, begin: Callable[[], None] | None = None) -> None:
+    def __init__(self, *, rounds: int, workers: int, begin: Callable[[], None] = lambda: None) -> None:
         self._context = CryptContext(
             schemes=["bcrypt_sha256", "bcrypt"],
             deprecated=["bcrypt"],  # hashes of older systems verify, and are replaced at the next login
@@ -46,8 +46,7 @@ class PasswordHasher:
 
         def begin_gently() -> None:
             _give_way(_NICER)
-            if begin is not None:
-                begin()
+            begin()
 
         self._threads = ThreadPoolExecutor(workers, "password", begin_gently)
         self._left_over = threading.Semaphore(workers)

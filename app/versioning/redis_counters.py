@@ -66,7 +66,7 @@ class RedisCounters:
             async with asyncio.timeout(PAUSE):  # no request waits yet
                 await self._redis.execute_command("PING")
         except (RedisError, OSError) as error:  # TimeoutError is an OSError
-            self._note_away(error)
+            self._note(error)
 
     async def count(self, policy: Policy, caller: str, window: int) -> int:
         moment = time.monotonic()
@@ -76,9 +76,9 @@ class RedisCounters:
         try:
             used = await self._add_one(f"tandem-limits:{policy.name}/{caller}/{window}", policy.window)
         except (RedisError, OSError) as error:
-            self._note_away(error)
+            self._note(error)
             return await self._alone.count(policy, caller, window)
-        self._note_back()
+        self._note(None)
         return used
 
     async def _add_one(self, key: str, seconds: int) -> int:
@@ -108,20 +108,18 @@ class RedisCounters:
                 if not count.used.done():  # its request was not given up
                     count.used.set_result(int(used))
 
-    def _note_away(self, error: Exception) -> None:
-        if self._away:
+    def _note(self, error: Exception | None) -> None:
+        """That Redis has answered, or how it failed to; told when that is another than the last time."""
+        away = error is not None
+        if away == self._away:
             return
-        self._away = True
-        reason = str(error) or "no answer in time"
-        log.warning("Redis does not answer: each worker counts requests for itself", reason=reason)
-        self._on_change(False)
-
-    def _note_back(self) -> None:
-        if not self._away:
-            return
-        self._away = False
-        log.warning("Redis answers again: the workers count requests together")
-        self._on_change(True)
+        self._away = away
+        if away:
+            reason = str(error) or "no answer in time"
+            log.warning("Redis does not answer: each worker counts requests for itself", reason=reason)
+        else:
+            log.warning("Redis answers again: the workers count requests together")
+        self._on_change(not away)
 
     async def close(self) -> None:
         """Close every connection."""
