@@ -73,7 +73,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-EXPECTED = (Failure, SettingsError, LifecycleError, DatabaseUnavailable, DomainError)
+EXPECTED = (SettingsError, LifecycleError, DatabaseUnavailable, DomainError)
 
 
 def run() -> None:
@@ -84,6 +84,8 @@ def run() -> None:
         _fail_usage(error)
     except typer.Abort:  # Ctrl-C, or the end of the input, where a password is asked for
         _fail("no password was given; where nobody can type one, set TANDEM_PASSWORD")
+    except Failure as error:
+        _fail(str(error), error.status)
     except EXPECTED as error:
         _fail(str(error))
     except SQLAlchemyError as error:

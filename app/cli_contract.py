@@ -3,11 +3,12 @@
 import sys
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 
 from app.api import VERSIONS
+from app.cli_support import Failure, failing
 from app.domain.clock import now
 from app.main import create_app
 from app.settings import load_settings
@@ -43,11 +44,9 @@ def diff_(
     """Compare two OpenAPI 3.0 or 3.1 documents: 0 when clients of OLD can rely on NEW, 1 when not, 2 for bad input."""
     prefixes = strip_prefix or [""]
     if len(prefixes) > 2:
-        _refuse("--strip-prefix is given once for both documents, or twice")
-    try:
+        raise Failure("--strip-prefix is given once for both documents, or twice", 2)
+    with failing(ContractError, status=2):
         changes = diff(load(old), load(new), prefixes=(prefixes[0], prefixes[-1]), generated_clients=generated_clients)
-    except ContractError as error:
-        _refuse(str(error))
     typer.echo(render(changes, form))
     raise typer.Exit(0 if compatible(changes) else 1)
 
@@ -68,11 +67,9 @@ def check(
     recordings = None if documents_only else _recordings()
     drifted = False
     for version, document in documents:
-        try:
+        with failing(ContractError, status=2):
             drift = released.check(version, document, contracts)
             count, told = recordings.check(version, contracts / "golden") if recordings else (0, [])
-        except ContractError as error:
-            _refuse(str(error))
         verdict = f"{version.name}: {'as' if drift is None else 'not as'} released"
         if recordings:
             verdict += "; not as recorded" if told else f"; {count} exchanges as recorded"
@@ -95,13 +92,8 @@ def record(
     if recordings is None:
         raise typer.Exit(2)
     for version, _ in documents:
-        try:
+        with failing(ContractError, status=2), failing(recordings.NotRecorded):
             written = recordings.record(version, overwrite or (), contracts / "golden")
-        except ContractError as error:
-            _refuse(str(error))
-        except recordings.NotRecorded as error:
-            typer.echo(f"tandem: {error}", err=True)
-            raise typer.Exit(1) from None
         for path in written:
             typer.echo(f"{path}: {len(golden.load(path))} exchanges")
         typer.echo(f"{name}: {len(written)} scenarios recorded")
@@ -122,11 +114,8 @@ def release(
     if correction is not None and not correction.strip():
         raise typer.BadParameter("say why the document was wrong", param_hint="--correction")
     for version, document in _documents([name]):
-        try:
+        with failing(ContractError):
             drift = released.release(version, document, CONTRACTS, CHANGELOG, correction)
-        except ContractError as error:
-            typer.echo(f"tandem: {error}", err=True)
-            raise typer.Exit(1) from None
         typer.echo(f"{name}: nothing to release" if drift is None else f"{name}: released")
 
 
@@ -183,8 +172,3 @@ def _recordings() -> ModuleType | None:
         )
         return None
     return recordings
-
-
-def _refuse(message: str) -> NoReturn:
-    typer.echo(f"tandem: {message}", err=True)
-    raise typer.Exit(2)

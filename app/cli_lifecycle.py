@@ -7,10 +7,11 @@ import urllib.request
 from dataclasses import asdict
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Any, NamedTuple, NoReturn
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
+from app.cli_support import Failure
 from app.domain.clock import now
 from app.versioning.checker import Announcement, Finding, announcement_of, check_headers
 
@@ -90,7 +91,7 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 def _ask(url: str, method: str, headers: dict[str, str]) -> Answer:
     """The status and the headers of one reply, whatever the status; wrong usage when there is none."""
     if not url.lower().startswith(("http://", "https://")):
-        _refuse(f"{url}: is no http(s) address")
+        raise Failure(f"{url}: is no http(s) address", 2)
     try:
         request = urllib.request.Request(url, method=method, headers={"User-Agent": "tandem", **headers})  # noqa: S310
         with urllib.request.build_opener(_NoRedirects).open(request, timeout=LONGEST_WAIT) as reply:
@@ -100,13 +101,13 @@ def _ask(url: str, method: str, headers: dict[str, str]) -> Answer:
             return Answer(reply.code, list(reply.headers.items()))
     except (OSError, ValueError, http.client.HTTPException) as error:
         reason = str(getattr(error, "reason", error)) or type(error).__name__
-        _refuse(f"{url}: {reason.splitlines()[0]}")
+        raise Failure(f"{url}: {reason.splitlines()[0]}", 2) from None
 
 
 def _header(given: str) -> tuple[str, str]:
     name, colon, value = given.partition(":")
     if not colon or not name.strip():
-        _refuse(f"--header is 'Name: value', and not {given!r}")
+        raise Failure(f"--header is 'Name: value', and not {given!r}", 2)
     return name.strip(), value.strip()
 
 
@@ -114,10 +115,5 @@ def _moment(given: str) -> datetime:
     try:
         moment = datetime.fromisoformat(given)
     except ValueError:
-        _refuse(f"--at is a moment such as 2026-01-31T12:00:00Z, and not {given!r}")
+        raise Failure(f"--at is a moment such as 2026-01-31T12:00:00Z, and not {given!r}", 2) from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def _refuse(message: str) -> NoReturn:
-    typer.echo(f"tandem: {message}", err=True)
-    raise typer.Exit(2)

@@ -12,16 +12,20 @@ from app.versioning import ApiVersion
 
 
 class Failure(Exception):
-    """What ends a command; the message is one line and says what to do."""
+    """What ends a command, with this exit status; the message is one line and says what to do."""
+
+    def __init__(self, message: str, status: int = 1) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 @contextmanager
-def failing(*expected: type[Exception]) -> Iterator[None]:
-    """What is raised of these types is a Failure, with its message."""
+def failing(*expected: type[Exception], status: int = 1) -> Iterator[None]:
+    """What is raised of these types is a Failure, with its message and this exit status."""
     try:
         yield
     except expected as error:
-        raise Failure(str(error)) from None
+        raise Failure(str(error), status) from None
 
 
 @contextmanager

@@ -12,10 +12,8 @@ import jsonschema_rs
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from typer.testing import CliRunner
 
 from app.api import VERSIONS
-from app.cli_contract import commands
 from app.main import create_app
 from app.settings import load_settings
 from app.versioning.contract import ContractError, Format, Inclusion, Verdict, compatible, diff, load, normalise, render
@@ -23,6 +21,7 @@ from app.versioning.contract.nodes import Located, escape, find
 from app.versioning.contract.schema import Budget
 from app.versioning.contract.texts import Texts
 from contract_tests.corpus import HERE, cases
+from tests.test_cli import tandem
 
 CASES = cases()
 KINDS = {
@@ -361,17 +360,17 @@ def files(tmp_path):
 
 
 def run(*arguments):
-    return CliRunner().invoke(commands, ["diff", *map(str, arguments)])
+    return tandem("contract", "diff", *arguments)
 
 
 def test_the_exit_status_tells(files):
     """0 when compatible, 1 when not; the text names operation, place, whom and what instead."""
-    assert run(files / "old.json", files / "same.json").exit_code == 0
-    assert run(HERE / "base.yaml", HERE / "base.yaml").exit_code == 0
+    assert run(files / "old.json", files / "same.json").code == 0
+    assert run(HERE / "base.yaml", HERE / "base.yaml").code == 0
     result = run(files / "old.json", files / "new.json")
-    assert result.exit_code == 1
+    assert result.code == 1
     for part in ("not compatible: ", "POST /probe", "#/paths/~1probe/post", "breaks who sends; instead: "):
-        assert part in result.stdout
+        assert part in result.out
 
 
 def test_unusable_input_is_one_line(files):
@@ -387,9 +386,9 @@ def test_unusable_input_is_one_line(files):
     bad = ["bad.json", "bad.yaml", "swagger.yaml", "list.json", "next.json", "paths.json", "deep.json", "binary.json"]
     for source in (*(files / name for name in [*bad, "missing.json", ""]), "http://127.0.0.1:1/x"):
         result = run(files / "old.json", source)
-        assert (result.exit_code, result.stdout) == (2, ""), source
-        assert result.stderr.startswith("tandem: ")
-        assert result.stderr.count("\n") == 1, result.stderr
+        assert (result.code, result.out) == (2, ""), source
+        assert result.err.startswith("tandem: ")
+        assert result.err.count("\n") == 1, result.err
 
 
 def test_a_document_can_be_an_address(files):
@@ -399,10 +398,9 @@ def test_a_document_can_be_an_address(files):
         threading.Thread(target=server.serve_forever, daemon=True).start()
         try:
             base = f"http://127.0.0.1:{server.server_address[1]}"
-            assert run(f"{base}/old.json", files / "same.json").exit_code == 0
+            assert run(f"{base}/old.json", files / "same.json").code == 0
             assert (
-                run(f"{base}/missing.json", files / "same.json").stderr
-                == f"tandem: {base}/missing.json: answered 404\n"
+                run(f"{base}/missing.json", files / "same.json").err == f"tandem: {base}/missing.json: answered 404\n"
             )
         finally:
             server.shutdown()
@@ -416,22 +414,22 @@ class QuietHandler(SimpleHTTPRequestHandler):
 def test_every_format_is_what_its_reader_expects(files):
     """JSON parses, markdown is a table, GitHub's commands hold one line each."""
     arguments = (files / "old.json", files / "new.json", "--format")
-    answer = json.loads(run(*arguments, "json").stdout)
+    answer = json.loads(run(*arguments, "json").out)
     assert answer["compatible"] is False
     assert {"method", "path", "pointer", "document", "what", "verdict", "breaks", "instead"} == set(
         answer["changes"][0]
     )
-    assert "| operation | change | where | breaks | instead |" in run(*arguments, "markdown").stdout
-    commands = run(*arguments, "github").stdout.splitlines()
+    assert "| operation | change | where | breaks | instead |" in run(*arguments, "markdown").out
+    commands = run(*arguments, "github").out.splitlines()
     assert commands[0].startswith("::error title=Breaking::POST /probe: ")
-    assert run(*arguments, "xml").exit_code == 2
+    assert run(*arguments, "xml").code == 2
     assert render([], Format.TEXT) == "compatible: no changes"
 
 
 def test_prefixes_are_options(files):
     """Once for both, twice for each, and never three times."""
-    assert run(files / "old.json", files / "same.json", "--strip-prefix", "/items").exit_code == 0
-    assert run(*[files / "old.json"] * 2, *["--strip-prefix", "/v1"] * 3).exit_code == 2
+    assert run(files / "old.json", files / "same.json", "--strip-prefix", "/items").code == 0
+    assert run(*[files / "old.json"] * 2, *["--strip-prefix", "/v1"] * 3).code == 2
 
 
 def test_values_stay_values():
