@@ -32,11 +32,13 @@ class Supervisor(Multiprocess):
                 # The worker's end of the pipe it is asked through. While it is open here too, a worker that dies as it
                 # is asked is waited for until the health check times out.
                 process.child_conn.close()
-                if process.exitcode is not None:
-                    log.warning("worker died", pid=process.pid, exit_code=process.exitcode)
             with _interrupted_later():
                 self.handle_signals()
+                before = list(self.processes)
                 self.keep_subprocess_alive()
+            for process in before:
+                if process not in self.processes:
+                    log.warning("worker died", pid=process.pid, exit_code=process.exitcode)
         for listener in self.sockets:
             listener.close()
         self.terminate_all()
