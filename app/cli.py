@@ -95,7 +95,7 @@ def run() -> None:
 
 
 def _fail_usage(error: typer.TyperException) -> None:
-    message = " ".join(error.format_message().split()).rstrip(".")
+    message = " ".join(error.format_message().split()).rstrip(".").replace("Value error, ", "")  # pydantic's words
     if not message:  # a group without a command has shown its help
         sys.exit(error.exit_code)
     context = getattr(error, "ctx", None)

@@ -44,7 +44,8 @@ def test_whatever_an_event_holds_is_a_line_of_json(capsys):
 @pytest.mark.parametrize("while_it_is_asked", [False, True])
 def test_a_worker_that_dies_is_told(tmp_path, while_it_is_asked):
     """Whoever reads the log learns that one of several workers was killed, and which; also if its supervisor is just
-    asking it whether it is well, which one that stands still does not answer."""
+    asking it whether it is well, which one that stands still does not answer.
+    """
     with new_database("sqlite://", tmp_path) as url, LiveServer(url, tmp_path, WORKERS="2") as server:
         killed = min(server.workers())
         if while_it_is_asked:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 
 
 def _config(connection: Connection | None = None) -> Config:
-    config = Config(_ROOT / "alembic.ini")
+    config = Config(_ROOT / "alembic.ini", stdout=StringIO())  # what there is to tell, the command tells
     config.set_main_option("script_location", str(_ROOT / "alembic").replace("%", "%%"))
     config.attributes["connection"] = connection
     return config
