@@ -601,7 +601,7 @@ def test_no_page_for_what_is_no_problem(nowhere):
 def test_graceful_stop(tmp_path):
     """SIGTERM while a login is in flight: nobody new gets in, the login is answered, then the process ends."""
     with new_database("sqlite", tmp_path) as url, LiveServer(url, tmp_path, BCRYPT_ROUNDS="12") as server:
-        with httpx2.Client(base_url=server.url) as client:
+        with httpx2.Client(base_url=server.url, timeout=SECONDS) as client:
             ada = Steps(client).person("ada@example.com")
         form = f"username={ada.email}&password={PASSWORD.replace(' ', '+')}".encode()
         with socket.create_connection(("127.0.0.1", server.port), timeout=SECONDS) as connection:
