@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, cast
 
+from httptools import HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.versioning import Problem, ProblemType
@@ -69,6 +70,33 @@ class Corked:
         return getattr(self._transport, name)
 
 
+class Parser(HttpRequestParser):
+    """httptools', for a server that speaks nothing but HTTP/1.1. Who offers another protocol, as Java's client does in
+    its first request, may be answered as if they did not (RFC 9110, section 7.8). But httptools reads no body then, and
+    takes what follows the head for that protocol: so the head is read once more, without the offer.
+    """
+
+    def __init__(self, protocol: "BoundedHttp") -> None:
+        super().__init__(protocol)
+        self.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn has it
+        self._protocol = protocol
+
+    def feed_data(self, data: bytes) -> None:  # type: ignore[override]  # what uvicorn feeds
+        while data:
+            try:
+                super().feed_data(data)
+                return
+            except HttpParserUpgrade as offer:
+                if not self.offers_protocol():
+                    raise
+                super().feed_data(self._protocol.head_without_offer())
+                data = data[offer.args[0] :]
+
+    def offers_protocol(self) -> bool:
+        """Whether the request may be answered as if it had no Upgrade; CONNECT has no meaning but to change."""
+        return self.should_upgrade() and self.get_method() != b"CONNECT"
+
+
 class BoundedHttp(HttpToolsProtocol):
     """One connection: an `asyncio.Protocol`, and the callbacks of an `httptools.HttpRequestParser`.
 
@@ -78,6 +106,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def __init__(self, bounds: Bounds, **of_uvicorn: Any) -> None:
         super().__init__(**of_uvicorn)
+        self.parser: Parser = Parser(self)
         self._bounds = bounds
         self._phase = Phase.NOTHING
         self._refused = False
@@ -129,14 +158,22 @@ class BoundedHttp(HttpToolsProtocol):
         if self._arriving_since is None:  # another request in the same piece
             self._arriving_since = self.loop.time()
 
+    def head_without_offer(self) -> bytes:
+        """The head that was just read, without its Upgrade."""
+        fields = [name + b": " + value for name, value in self.headers if name != b"upgrade"]
+        request_line = b"%s %s HTTP/%s" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
+        return b"\r\n".join([request_line, *fields, b"", b""])
+
     def on_headers_complete(self) -> None:
+        if self.parser.offers_protocol():
+            return
         self._unframed = 0
         self.scope["headers"] = list(self.headers)  # the parser's own list will gain the trailers, which are no headers
         super().on_headers_complete()
         if self._stopping:
             self.cycle.keep_alive = False
         self._phase = Phase.BODY
-        if self.parser.should_upgrade():  # which we do not: but the parser will read nothing more
+        if self.parser.should_upgrade():  # by CONNECT, which we do not: but the parser will read nothing more
             super().shutdown()
 
     def on_body(self, body: bytes) -> None:
@@ -144,6 +181,8 @@ class BoundedHttp(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
+        if self.parser.offers_protocol():
+            return
         self._unframed = 0
         self._phase = Phase.NOTHING
         self._arriving_since = None

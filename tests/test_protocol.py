@@ -17,7 +17,7 @@ import uvicorn
 
 from app.serving import BoundedHttp, Bounds
 from tests.server import LiveServer
-from tests.steps import Steps
+from tests.steps import PASSWORD, Steps
 from tests.test_migrations import new_database
 
 SECONDS = 20  # to wait for what has to happen
@@ -239,15 +239,43 @@ def test_strange_targets(patient, target, status):
     assert b"\nset-cookie: zq" not in text.lower()
 
 
-def test_an_upgrade_is_declined_and_the_connection_closed(patient):
-    """Whoever offers to speak WebSocket or HTTP/2 is answered in HTTP/1.1, and not left waiting for a second reply."""
-    for protocol in (b"websocket", b"h2c"):
-        upgrade = b"Connection: Upgrade\r\nUpgrade: " + protocol + b"\r\n"
-        (reply,) = ask(patient, b"GET /livez HTTP/1.1\r\n" + HOST + upgrade + b"\r\n")
-        assert (reply.status, reply.headers["connection"]) == (200, "close")
-        more = b"Content-Length: 2\r\n\r\n{}" + b"GET /livez HTTP/1.1\r\n" + HOST + b"\r\n"
-        (reply,) = ask(patient, SIGN_UP + JSON + upgrade + more)
-        assert (reply.status, reply.headers["connection"]) == (422, "close")
+LAST = b"GET /livez HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n"
+
+
+@pytest.mark.parametrize("pace", ["at once", "byte by byte"])
+@pytest.mark.parametrize("framing", ["length", "chunks"])
+@pytest.mark.parametrize("protocol", [b"websocket", b"h2c"])
+def test_an_upgrade_is_ignored(patient, protocol, framing, pace):
+    """Whoever offers another protocol is answered in HTTP/1.1, body and all, and so is what they ask for next."""
+    offer = b"Connection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAEAAEAA\r\nuPGRADE: " + protocol + b"\r\n"
+    email = "-".join((protocol.decode(), framing, pace.replace(" ", "-"))) + "@example.com"
+    body = json.dumps({"email": email, "password": PASSWORD}).encode()
+    signing_up = {
+        "length": JSON + offer + b"Content-Length: %d\r\n\r\n" % len(body) + body,
+        "chunks": offer + CHUNKED + b"5\r\n" + body[:5] + b"\r\n%x\r\n" % len(body[5:]) + body[5:] + b"\r\n0\r\n\r\n",
+    }[framing]
+    sent = b"GET /v2/posts HTTP/1.1\r\n" + HOST + offer + b"\r\n" + SIGN_UP + signing_up + LAST
+    with connected(patient) as connection:
+        for piece in [sent] if pace == "at once" else [sent[at : at + 1] for at in range(len(sent))]:
+            connection.sendall(piece)
+        found = replies(until_closed(connection))
+    assert [reply.status for reply in found] == [200, 201, 200]
+    assert json.loads(found[1].body)["email"] == email
+
+
+def test_an_upgrade_changes_no_framing(patient):
+    """What is ambiguous or malformed is refused with an offer of another protocol as without; a body is no request."""
+    offer = b"Connection: Upgrade\r\nUpgrade: h2c\r\n"
+    both = offer + JSON + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"
+    for refused in (both, offer + CHUNKED + b"zq\r\n"):
+        (reply,) = ask(patient, SIGN_UP + refused + LAST)
+        assert reply.status == 400
+    hidden = b"GET /v2/tags HTTP/1.1\r\n" + HOST + b"\r\n"
+    found = ask(patient, SIGN_UP + JSON + offer + b"Content-Length: %d\r\n\r\n" % len(hidden) + hidden + LAST)
+    assert [reply.status for reply in found] == [422, 200]
+    many = 200
+    found = ask(patient, (b"GET /livez HTTP/1.1\r\n" + HOST + offer + b"\r\n") * many + LAST)
+    assert [reply.status for reply in found] == [200] * (many + 1)
 
 
 def test_requests_sent_ahead_are_answered_in_order(patient):
