@@ -88,7 +88,7 @@ _OAUTH_REFUSAL: dict[int | str, dict[str, Any]] = {400: {"model": OAuthError, "d
 
 
 _REFRESH = {"grant_type": "refresh_token", "refresh_token": "$response.body#/refresh_token"}  # where it stands  # nosec B105
-_REVOKE = {"token": "$response.body#/access_token"}  # where it stands  # nosec B105
+_REVOKE = {"token": "$response.body#/refresh_token"}  # where it stands  # nosec B105
 
 
 @router.post(

@@ -126,7 +126,10 @@ class PostPage(TypedDict):
 
 
 class PostQuery(PageQuery):
-    sort: Sort = Field("-created_at", description="The order; `-` is descending. Equal ones go by id.")
+    sort: Sort = Field(
+        "-created_at",
+        description="The order; `-` is descending. Titles go by their first 300 characters, and equal ones by id.",
+    )
     q: Text = Field("", description="Part of the title, in any case.")
     author_id: IdInUrl | None = Field(None, description="Posts of this user.")
     tag: Tags = Field([], description="Posts with this tag; repeated, with all of them.")
