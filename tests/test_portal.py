@@ -410,6 +410,15 @@ def test_a_session_ends_by_itself(admin):
         assert admin.get("/portal/adoption", headers=headers).status_code == 303
 
 
+def test_cookies_of_others_do_no_harm(admin):
+    """A cookie that no site may set and that takes long to read is passed over, and those beside it are not."""
+    ours = f"tandem_portal={admin.cookies['tandem_portal']}"
+    others = 'a="' + "\\1" * 100_000 + '"'
+    for cookies in (f"{others}; {ours}", f"{ours}; {others}"):
+        assert admin.get("/portal/adoption", headers={"Cookie": cookies}).status_code == 200
+    assert admin.get("/v2/posts", headers={"Cookie": others}).status_code == 200
+
+
 def v1_status(browser, client="app"):
     return browser.get("/v1/posts", headers={"User-Agent": client}).status_code
 
