@@ -203,8 +203,9 @@ class Boundary:
             return
         scope = dict(scope)  # the outer rings go on seeing the path that was asked for
         scope["headers"] = _with_readable_cookies(scope["headers"])
+        most = self._most_bytes(scope)
         version: ApiVersion | None = scope["state"]["version"]
-        refusal = _refused(scope) or self._host(scope) or self._end(version, scope) or self._malformed(scope)
+        refusal = _refused(scope) or self._host(scope) or self._end(version, scope) or self._malformed(scope, most)
         if refusal is not None:
             await self.render(refusal, Request(scope))(scope, receive, send)
             return
@@ -218,7 +219,7 @@ class Boundary:
             await send(message)
 
         try:
-            await self.app(scope, self._limited(scope, receive), noting_start)
+            await self.app(scope, self._limited(scope, receive, most), noting_start)
         except ClientDisconnect:
             pass  # nobody is left to answer
         except Exception:
@@ -244,7 +245,7 @@ class Boundary:
             return None
         return Problem(problems.INVALID_HOST, "This service does not answer to that host")
 
-    def _malformed(self, scope: Scope) -> Problem | None:
+    def _malformed(self, scope: Scope, most: int) -> Problem | None:
         # The router's patterns end in $, which a line end may follow: a path that a proxy's rules did not know.
         if scope["path"].rstrip("/").endswith("\n"):
             return Problem(problems.NOT_FOUND, "Not Found")
@@ -252,7 +253,7 @@ class Boundary:
             error = FieldError(("query", parameter), "Input should be UTF-8 text", "string_unicode")
             return Problem(problems.INVALID_REQUEST, "The request is invalid; see `errors`", [error])
         for length in values_of(scope, b"content-length"):
-            if length.isdecimal() and int(length[:20]) > (most := self._most_bytes(scope)):
+            if length.isdecimal() and int(length[:20]) > most:
                 return _too_large(most)
         return None
 
@@ -275,13 +276,11 @@ class Boundary:
 
     def _most_bytes(self, scope: Scope) -> int:
         """How large the body may be."""
-        if any(
-            media_type.lstrip().lower().startswith("multipart/") for media_type in values_of(scope, b"content-type")
-        ):
+        if any(given.lstrip().lower().startswith("multipart/") for given in values_of(scope, b"content-type")):
             return min(self.max_body_bytes, _MOST_MULTIPART_BYTES)
         return self.max_body_bytes
 
-    def _limited(self, scope: Scope, receive: Receive) -> Receive:
+    def _limited(self, scope: Scope, receive: Receive, most: int) -> Receive:
         """Count what arrives: a chunked body does not say its length beforehand."""
         received = 0
 
@@ -289,9 +288,8 @@ class Boundary:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            if received and received > (most := self._most_bytes(scope)):
-                raise Refusal(_too_large(most))
-            if (refusal := _refused(scope)) is not None:
+            refusal = _too_large(most) if received > most else _refused(scope)
+            if refusal is not None:
                 raise Refusal(refusal)
             return message
 
@@ -331,7 +329,7 @@ def _with_readable_cookies(headers: RawHeaders) -> RawHeaders:
     FastAPI has cookies read for every route, and to read such a one takes Python before 3.11.10 and 3.12.6 seconds
     (CVE-2024-7592), in which nobody else is served.
     """
-    if not any(name == b"cookie" and b"\\" in value for name, value in headers):
+    if b"cookie" not in dict(headers):
         return headers
     return [
         (name, b";".join(each for each in value.split(b";") if b"\\" not in each) if name == b"cookie" else value)
