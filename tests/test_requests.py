@@ -392,6 +392,23 @@ def test_bodies_that_are_too_large(live, body, size):
     assert live.get("/livez").status_code == 200
 
 
+@pytest.mark.parametrize("chunks", [False, True])
+@pytest.mark.parametrize("media_type", ["multipart/form-data; boundary=X", "Multipart/Form-Data; boundary=X"])
+def test_multipart_bodies_that_are_too_large(live, media_type, chunks):
+    """No route takes files, and the parts of a form take long to take apart: 64 KiB are the most."""
+
+    def send(path, size):
+        head, end = b'--X\r\nContent-Disposition: form-data; name="a"\r\n\r\n', b"\r\n--X--\r\n"
+        body = head + b"x" * (size - len(head) - len(end)) + end
+        content = iter([body[:1000], body[1000:]]) if chunks else body
+        return live.post(path, content=content, headers={"Content-Type": media_type})
+
+    assert "65536" in is_v1_error(send("/v1/login", 65_537), 413)
+    is_v2_problem(send("/v2/users", 65_537), 413, "content-too-large", "/v2/users")
+    told = send("/v1/login", 65_536).json()["detail"]
+    assert ["body", "username"] in [fault["loc"] for fault in told]  # it was read
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_the_limit_is_exact(nowhere, stream):
     """A body of MAX_BODY_BYTES is read, one more byte is not."""
